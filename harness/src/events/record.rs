@@ -1,0 +1,140 @@
+//! One line of a trial's log.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Action;
+
+/// Version of the log; readers refuse a newer one.
+pub const VERSION: u32 = 1;
+
+/// One line of `events.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Line {
+    /// What a node reported, as it came.
+    Node(peer_image::event::Record),
+    /// What the controller saw or did.
+    Controller(Record),
+}
+
+/// What the controller saw or did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`VERSION`] of the writer.
+    pub v: u32,
+    /// 0, 1, 2, … within one trial.
+    pub seq: u64,
+    /// `CLOCK_MONOTONIC` of the controller, ns.
+    pub mono: u64,
+    /// What.
+    pub event: Event,
+}
+
+/// What the controller saw or did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// First line: which trial this is.
+    Trial {
+        /// The cell's id.
+        cell: String,
+        /// Which repeat, from 1.
+        repeat: u32,
+        /// The run's id.
+        run: String,
+        /// Wall clock, RFC 3339.
+        utc: String,
+        /// The controller's boot id: nodes with the same one share its clock.
+        boot_id: String,
+    },
+    /// A phase of the trial began.
+    Phase {
+        /// Which.
+        phase: Phase,
+    },
+    /// A scheduled action of the controller.
+    Acted {
+        /// The peer.
+        node: String,
+        /// What.
+        action: Action,
+        /// Planned moment, ns after the common start.
+        planned: u64,
+        /// When the call was made, ns after the common start.
+        actual: u64,
+        /// When the engine answered, ns after the common start.
+        done: u64,
+        /// What went wrong, if something did.
+        error: Option<String>,
+    },
+    /// A scheduled action that was not taken.
+    Skipped {
+        /// The peer.
+        node: String,
+        /// What.
+        action: Action,
+        /// Planned moment, ns after the common start.
+        planned: u64,
+        /// Why: `complete` (it had left on completion), `trial over`, …
+        why: String,
+    },
+    /// A node's process ended.
+    Exited {
+        /// The node.
+        node: String,
+        /// Its exit code.
+        code: i64,
+        /// Killed by the kernel for its memory.
+        oom: bool,
+        /// Whether that was expected (planned crash, leave, completion, teardown).
+        expected: bool,
+        /// Its last lines that were not events, at most 20.
+        last: Vec<String>,
+    },
+    /// A line of a node that is no event.
+    Unreadable {
+        /// The node.
+        node: String,
+        /// The line, shortened.
+        line: String,
+    },
+    /// The trial is over.
+    End {
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+/// Phases of a trial, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Creating and starting nodes.
+    Launch,
+    /// Waiting for all to be ready.
+    Ready,
+    /// The gate opened: bytes flow.
+    Transfer,
+    /// Taking all down.
+    Teardown,
+}
+
+/// How a trial ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Every peer that was to complete did.
+    Completed,
+    /// The time was up.
+    Timeout {
+        /// Peers that were to complete and had not.
+        missing: Vec<String>,
+    },
+    /// It could not go on.
+    Failed {
+        /// Why, with the nodes' names.
+        reason: String,
+    },
+    /// The user stopped it.
+    Interrupted,
+}

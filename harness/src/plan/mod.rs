@@ -1,0 +1,112 @@
+//! A [`Spec`] to a [`Plan`]: every cell, trial, node and scheduled event, fixed before anything starts.
+//!
+//! The same spec gives the same bytes. Random choices come from streams named after what they decide
+//! (`churn/<peer>`), so that one more peer changes no other peer's schedule. This stage knows nothing of engines,
+//! and computes no bounds.
+
+pub mod matrix;
+pub mod schedule;
+pub mod topology;
+
+use peer_image::node::{Behaviour, FileSpec, Link, OnComplete, Role};
+use serde::{Deserialize, Serialize};
+
+use crate::spec::{Keeps, Settings, Spec};
+
+/// Version of the plan's JSON; readers refuse a newer one.
+pub const VERSION: u32 = 1;
+
+/// Everything that a run will do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The experiment's name.
+    pub name: String,
+    /// Its question.
+    pub question: String,
+    /// Its seed.
+    pub seed: u64,
+    /// Key paths of the factors, in the file's order.
+    pub factors: Vec<String>,
+    /// The cells, in the matrix's order.
+    pub cells: Vec<Cell>,
+}
+
+/// One combination of levels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Unique, fit for a directory: `p2p-n10`, with further levels as far as they vary.
+    pub id: String,
+    /// Its level of each factor, as written, in the order of [`Plan::factors`].
+    pub levels: Vec<String>,
+    /// All settings.
+    pub settings: Settings,
+    /// One for each repeat.
+    pub trials: Vec<Trial>,
+}
+
+/// One swarm: started, run, torn down.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Which repeat, from 1.
+    pub repeat: u32,
+    /// Seed of all that is random in it.
+    pub seed: u64,
+    /// What is distributed.
+    pub file: FileSpec,
+    /// The tracker first, then the server, then the peers.
+    pub nodes: Vec<Node>,
+    /// What happens to peers, ascending by time, ties by node name.
+    pub schedule: Vec<Event>,
+}
+
+/// One node of a trial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// `tracker`, `server`, `peer-01`, …
+    pub name: String,
+    /// What it does.
+    pub role: Role,
+    /// Class of a peer; empty for tracker and server.
+    pub class: String,
+    /// Its link; none for the tracker.
+    pub link: Option<Link>,
+    /// What it does once it has the file.
+    pub on_complete: OnComplete,
+    /// Whether it plays by the rules.
+    pub behaviour: Behaviour,
+    /// Whether D waits for it: a peer that the schedule does not remove for good.
+    pub to_complete: bool,
+    /// Whether its state must outlive its process.
+    pub keeps_state: bool,
+}
+
+/// Something that happens to a peer at a planned moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Nanoseconds after the common start.
+    pub at: u64,
+    /// The peer.
+    pub node: String,
+    /// What happens.
+    pub action: Action,
+}
+
+/// What happens to a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// It leaves of its own accord and says goodbye (its agent acts).
+    Leave,
+    /// It is killed (the controller acts).
+    Crash,
+    /// It comes back (the controller acts).
+    Rejoin(Keeps),
+}
+
+/// What a spec comes to. Pure: the same spec gives an equal plan.
+#[must_use]
+pub fn plan(spec: &Spec) -> Plan {
+    matrix::expand(spec)
+}

@@ -1,0 +1,98 @@
+//! A planned trial on real links.
+//!
+//! [`Runtime`] and [`Deployment`] are all that a place to run nodes must offer; [`trial`] drives one trial over
+//! them: launch, wait for the gate, act on the schedule, wait for completion, tear down. Nothing in the traits
+//! assumes one host. [`docker`] is the reference.
+
+pub mod docker;
+pub mod trial;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use peer_image::node::NodeSpec;
+use tokio::sync::mpsc;
+
+/// Where nodes can run.
+pub trait Runtime: Send + Sync {
+    /// Nodes that run.
+    type Deployment: Deployment;
+
+    /// What was found out about the place, for the manifest: engine, kernel, image, …
+    fn facts(&self) -> &BTreeMap<String, String>;
+
+    /// Makes the private network of a trial. Nothing runs yet.
+    fn deploy(
+        &self,
+        scope: &Scope,
+        notices: mpsc::UnboundedSender<Notice>,
+    ) -> impl Future<Output = Result<Self::Deployment, RuntimeError>> + Send;
+}
+
+/// What everything that a trial makes is labelled with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// The run's id: `harness.run`.
+    pub run: String,
+    /// The trial within the run: `<cell>/<repeat>`.
+    pub trial: String,
+}
+
+/// The nodes of one trial.
+pub trait Deployment: Send + Sync {
+    /// Starts one node; returns the address at which other nodes reach it. May be called concurrently.
+    fn start(&self, node: &NodeSpec) -> impl Future<Output = Result<std::net::IpAddr, RuntimeError>> + Send;
+
+    /// Kills a node without a goodbye.
+    fn kill(&self, name: &str) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Starts a node again that ended or was killed; with `fresh`, without what it had kept.
+    fn restart(&self, node: &NodeSpec, fresh: bool) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Asks every node that still runs to stop (SIGTERM), so that it reports its last counters, and waits a little.
+    fn stop(&self) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Removes everything that the trial made; must succeed in part where it cannot in whole, and say what stays.
+    fn teardown(&self) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+}
+
+/// What a deployment notices of its nodes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notice {
+    /// A line on a node's standard output (an event) or standard error.
+    Line {
+        /// The node.
+        node: String,
+        /// Standard error?
+        stderr: bool,
+        /// The line without its end.
+        line: String,
+    },
+    /// A node's process ended.
+    Exited {
+        /// The node.
+        node: String,
+        /// Its exit code.
+        code: i64,
+        /// Killed by the kernel for its memory.
+        oom: bool,
+    },
+    /// A node's output can no longer be followed.
+    Lost {
+        /// The node.
+        node: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What can go wrong with a place to run nodes.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The machine cannot do it: exit code 4. The text has the cure.
+    #[error("{0}")]
+    Machine(String),
+    /// Something failed while a trial ran: exit code 10.
+    #[error("{0}")]
+    Trial(String),
+}

@@ -1,0 +1,165 @@
+//! An experiment file to a checked [`Spec`]: defaults filled, units read, factors multiplied out, and every
+//! problem reported at once with its file, line, key path and cure.
+//!
+//! [`file`] mirrors the YAML and alone knows the YAML crate; [`check`] turns it into a [`Spec`]; [`error`] is what
+//! goes wrong. This stage knows nothing of plans, engines or results.
+
+pub mod check;
+pub mod error;
+pub mod file;
+
+use peer_image::node::{Behaviour, Link, OnComplete, Policy, Storage};
+use serde::{Deserialize, Serialize};
+
+/// A checked experiment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spec {
+    /// Short name: the directory of its results. `[a-z0-9-]+`.
+    pub name: String,
+    /// The question that it answers.
+    pub question: String,
+    /// The one seed that all random choices derive from.
+    pub seed: u64,
+    /// Trials per cell.
+    pub repeats: u32,
+    /// The factors, in the file's order; empty if nothing varies.
+    pub factors: Vec<Factor>,
+    /// One for each combination of levels, the last factor varying fastest.
+    pub combinations: Vec<Combination>,
+}
+
+/// One thing that varies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Factor {
+    /// Key path in the file: `file.size`.
+    pub key: String,
+    /// Its levels as written, in the file's order.
+    pub levels: Vec<String>,
+}
+
+/// One combination of levels and what it means.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Combination {
+    /// One level of each factor, as written, in the factors' order.
+    pub levels: Vec<String>,
+    /// All settings of this cell.
+    pub settings: Settings,
+}
+
+/// Everything that one cell is run with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// How the bytes travel.
+    pub architecture: Architecture,
+    /// The file's length, bytes.
+    pub size: u64,
+    /// Piece length, bytes.
+    pub piece: u32,
+    /// The server's link.
+    pub server: Link,
+    /// The peers, by class; at least one class, and their counts add up to N.
+    pub classes: Vec<Class>,
+    /// How peers pick, choke and request.
+    pub policy: Policy,
+    /// Where nodes keep what they have.
+    pub storage: Storage,
+    /// TCP congestion control.
+    pub congestion: String,
+    /// Who comes and goes.
+    pub churn: Option<Churn>,
+    /// Longest that all nodes may take to be ready, seconds.
+    pub start_timeout: f64,
+    /// Longest distribution time, seconds from the common start.
+    pub timeout: f64,
+}
+
+impl Settings {
+    /// N, the number of peers.
+    #[must_use]
+    pub fn peers(&self) -> u32 {
+        self.classes.iter().map(|class| class.count).sum()
+    }
+}
+
+/// How the bytes travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Architecture {
+    /// Every peer downloads from the server over HTTP.
+    ClientServer,
+    /// Peers exchange pieces (BitTorrent).
+    P2p,
+}
+
+/// Peers that are alike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Class {
+    /// Its name; `peers` where the file has no classes.
+    pub name: String,
+    /// How many there are, at least 1.
+    pub count: u32,
+    /// Their links.
+    pub link: Link,
+    /// What they do once they have the file.
+    pub on_complete: OnComplete,
+    /// Whether they play by the rules.
+    pub behaviour: Behaviour,
+}
+
+/// Who comes and goes, first form: each churning peer has one session, drawn from a distribution, and then
+/// leaves, gracefully or by a crash; some come back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Churn {
+    /// How long a peer stays, from the common start or from its return.
+    pub session: Session,
+    /// Share of all peers that churn, 0 to 1.
+    pub share: f64,
+    /// Share of departures that are crashes (SIGKILL), 0 to 1; the rest say goodbye.
+    pub crash: f64,
+    /// Who comes back, and how.
+    pub rejoin: Option<Rejoin>,
+}
+
+/// How long a peer stays.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Session {
+    /// Exponential with that mean, seconds.
+    Exponential {
+        /// Mean, seconds.
+        mean: f64,
+    },
+    /// Always so long, seconds.
+    Fixed {
+        /// Seconds.
+        after: f64,
+    },
+    /// Uniform between two times, seconds.
+    Uniform {
+        /// Shortest, seconds.
+        from: f64,
+        /// Longest, seconds.
+        to: f64,
+    },
+}
+
+/// Who comes back, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Rejoin {
+    /// Time away, seconds.
+    pub after: f64,
+    /// Share of departures that are followed by a return, 0 to 1.
+    pub share: f64,
+    /// What they come back with.
+    pub keeps: Keeps,
+}
+
+/// What a peer comes back with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keeps {
+    /// The pieces that it had verified.
+    Pieces,
+    /// Nothing.
+    Nothing,
+}

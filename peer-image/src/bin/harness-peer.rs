@@ -1,0 +1,2 @@
+//! The agent alone, for images that hold another client beside it.
+fn main() {}

@@ -1,0 +1,250 @@
+//! What a node reports: JSON lines on its standard output, one [`Record`] each.
+//!
+//! This is the schema that the controller reads. It grows by new events and new optional fields;
+//! a change of meaning raises [`VERSION`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::node::{NodeSpec, Role};
+
+/// Version of this schema; readers refuse a newer one.
+pub const VERSION: u32 = 1;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`VERSION`] of the writer.
+    pub v: u32,
+    /// The node's name.
+    pub node: String,
+    /// 0, 1, 2, … within one life of the process: a gap shows a lost line, a 0 a new life.
+    pub seq: u64,
+    /// `CLOCK_MONOTONIC` of the node, ns. All nodes with the same boot id share this clock.
+    pub mono: u64,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// First line of a life: who and where.
+    Boot {
+        /// Version of the agent.
+        agent: String,
+        /// What the node was told.
+        spec: Box<NodeSpec>,
+        /// `/proc/sys/kernel/random/boot_id`: equal ids share a clock.
+        boot_id: String,
+        /// Kernel release.
+        kernel: String,
+    },
+    /// The link as the kernel took it, read back.
+    Shaped(Shaped),
+    /// Connected to the gate, listening, waiting.
+    Ready {
+        /// Estimated clock of the gate minus own clock, ns; 0 where the clock is shared.
+        offset: i64,
+        /// Half the round trip of the best estimate, ns; 0 where the clock is shared.
+        offset_error: u64,
+    },
+    /// The tracker's: the gate opened.
+    GateOpen {
+        /// The common start on the gate's clock, ns.
+        at: u64,
+        /// Nodes that were ready.
+        nodes: u32,
+    },
+    /// The node began its role.
+    Started {
+        /// The common start on the node's own clock, ns.
+        go: u64,
+        /// How late it began, ns. A node that came back is late by its absence.
+        late: u64,
+        /// Whether it came back after the common start.
+        rejoined: bool,
+        /// Pieces that it had at the start.
+        pieces: u32,
+    },
+    /// Once a second while there is something to tell, and once before the node ends.
+    Progress(Progress),
+    /// It has the whole file and every piece's SHA-1 is right.
+    Completed {
+        /// Bytes of the file.
+        bytes: u64,
+    },
+    /// It leaves; the last line of a graceful life but for counters.
+    Left {
+        /// Why.
+        why: Leave,
+    },
+    /// A neighbour was cut off for what it sent.
+    Banned {
+        /// The neighbour: a node's name, or its address if it is no node of ours.
+        neighbour: String,
+        /// What it did, with the offending values.
+        reason: String,
+    },
+    /// Bytes from the network that could not be parsed; their connection was closed.
+    Rejected {
+        /// Where from: a node's name or an address.
+        from: String,
+        /// What was wrong, with the offending values.
+        reason: String,
+    },
+    /// What the link's queues counted so far.
+    Counters(Counters),
+    /// Something that the node can go on after.
+    Warning {
+        /// What.
+        message: String,
+    },
+    /// Why the node cannot go on; its exit code follows.
+    Error {
+        /// What kind: decides the controller's exit code.
+        kind: ErrorKind,
+        /// What, and the cure.
+        message: String,
+    },
+}
+
+/// The link as the kernel took it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shaped {
+    /// Interface name.
+    pub interface: String,
+    /// Its MTU, bytes.
+    pub mtu: u32,
+    /// Congestion control in effect on a socket.
+    pub congestion: String,
+    /// Upload queue; `None` if unshaped.
+    pub up: Option<Shape>,
+    /// Download queue; `None` if unshaped.
+    pub down: Option<Shape>,
+}
+
+/// One direction of a link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    /// Rate that was asked for, bit/s.
+    pub asked: u64,
+    /// Rate that the kernel reports, bit/s.
+    pub rate: u64,
+    /// Token bucket, bytes.
+    pub burst: u64,
+    /// Queue limit, bytes.
+    pub limit: u64,
+}
+
+/// Where a node stands. Byte counts are payload of the file, cumulative over this life.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Verified pieces.
+    pub pieces: u32,
+    /// Bytes received, by neighbour, duplicates and later discarded ones included.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub down: BTreeMap<String, u64>,
+    /// Bytes sent, by neighbour.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub up: BTreeMap<String, u64>,
+    /// Bytes that were received a second time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub duplicate: u64,
+    /// Bytes of pieces that failed verification.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub discarded: u64,
+    /// Bytes that were never asked for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unrequested: u64,
+    /// Neighbours now.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub neighbours: u64,
+    /// Upload time without anything to send, ns, cumulative, by cause.
+    #[serde(default)]
+    pub idle: Idle,
+}
+
+/// Time in which the upload link had nothing to send, by cause, ns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Idle {
+    /// Nobody wanted a piece that this node has.
+    pub uninterested: u64,
+    /// Somebody did, but all who did were choked.
+    pub choked: u64,
+    /// Somebody was unchoked and interested, but had no request outstanding.
+    pub unrequested: u64,
+}
+
+/// What the link's queues counted since they were made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Upload.
+    pub up: Queue,
+    /// Download.
+    pub down: Queue,
+}
+
+/// What one queue counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queue {
+    /// Bytes delivered, Ethernet headers included.
+    pub bytes: u64,
+    /// Packets delivered.
+    pub packets: u64,
+    /// Packets dropped.
+    pub drops: u64,
+    /// Bytes waiting now.
+    pub backlog: u64,
+}
+
+/// Why a node left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Leave {
+    /// As planned by the churn schedule.
+    Planned,
+    /// Done, and told to leave on completion (at once or after lingering).
+    Completed,
+    /// Told to stop (SIGTERM): the trial is over.
+    Stopped,
+}
+
+/// What kind of failure ended a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorKind {
+    /// The machine lacks something: a qdisc, a capability, memory.
+    Machine,
+    /// The trial went wrong: no gate, no tracker, no server.
+    Trial,
+    /// A mistake of ours.
+    Internal,
+}
+
+/// Exit codes of the agent: the controller tells them apart when no line came through.
+pub mod exit {
+    /// Left as planned, completed and left, or stopped.
+    pub const FINE: i32 = 0;
+    /// [`super::ErrorKind::Internal`].
+    pub const INTERNAL: i32 = 1;
+    /// The node specification could not be read.
+    pub const USAGE: i32 = 2;
+    /// [`super::ErrorKind::Machine`].
+    pub const MACHINE: i32 = 4;
+    /// [`super::ErrorKind::Trial`].
+    pub const TRIAL: i32 = 10;
+}
+
+/// Whether a role is to end with the whole file.
+#[must_use]
+pub fn is_to_complete(role: Role) -> bool {
+    matches!(role, Role::HttpClient | Role::Leecher)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}

@@ -1,0 +1,210 @@
+//! What a node is told: one [`NodeSpec`] as JSON, its whole configuration.
+//!
+//! The controller writes it and the agent reads it; it must know nothing of Docker or of the experiment file.
+
+use serde::{Deserialize, Serialize};
+
+/// Everything one node needs to know. Rates are bit/s, sizes are bytes, times are nanoseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeSpec {
+    /// The node's name: at most [`NAME_MAX`] bytes of `[a-z0-9-]`.
+    pub name: String,
+    /// What the node does.
+    pub role: Role,
+    /// The trial's seed; the node derives its own streams from it by name.
+    pub seed: u64,
+    /// The file to distribute.
+    pub file: FileSpec,
+    /// The access link; `None` leaves the interface unshaped (the tracker).
+    pub link: Option<Link>,
+    /// TCP congestion control for every connection: a name that the kernel knows.
+    pub congestion: String,
+    /// Where the gate is, or that this node is the gate.
+    pub gate: Gate,
+    /// How it picks, chokes and requests.
+    pub policy: Policy,
+    /// What it does once it has the whole file.
+    pub on_complete: OnComplete,
+    /// Whether it plays by the rules.
+    pub behaviour: Behaviour,
+    /// Where it keeps what it has.
+    pub storage: Storage,
+    /// Directory that outlives the process, for a node that comes back with what it had.
+    pub state_dir: Option<String>,
+    /// Moments after the start at which it leaves of its own accord, ascending.
+    /// A node that starts late (it came back) ignores those that are past.
+    pub leaves: Vec<u64>,
+}
+
+/// Longest node name: with the client's prefix it must fit the 20-byte peer id.
+pub const NAME_MAX: usize = 12;
+
+/// What a node does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Tracker and gate: carries none of the file.
+    Tracker,
+    /// Client-server: serves the original over HTTP.
+    HttpServer,
+    /// Client-server: downloads over HTTP.
+    HttpClient,
+    /// P2P: the node that has the file from the start.
+    InitialSeed,
+    /// P2P: a peer that starts with nothing.
+    Leecher,
+}
+
+/// The file: its bytes follow from `seed` (see [`crate::content`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileSpec {
+    /// Name in the metainfo.
+    pub name: String,
+    /// Length, bytes.
+    pub size: u64,
+    /// Piece length, bytes, a power of two.
+    pub piece: u32,
+    /// Seed of the content.
+    pub seed: u64,
+}
+
+/// An access link: rates on the link in bit/s, headers included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// Upload rate, bit/s.
+    pub up: u64,
+    /// Download rate, bit/s.
+    pub down: u64,
+}
+
+/// The gate that opens the trial for all nodes at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Gate {
+    /// This node is the gate and waits for so many others.
+    Keep {
+        /// Nodes that must be ready before it opens.
+        expect: u32,
+    },
+    /// The gate is there.
+    At {
+        /// `ip:port`.
+        address: String,
+    },
+}
+
+/// TCP port of the gate, in the tracker's container.
+pub const GATE_PORT: u16 = 6970;
+/// TCP port of the HTTP tracker.
+pub const TRACKER_PORT: u16 = 6969;
+/// TCP port on which peers listen.
+pub const PEER_PORT: u16 = 6881;
+/// TCP port of the HTTP file server.
+pub const HTTP_PORT: u16 = 8080;
+
+/// How a peer picks, chokes and requests. Defaults are BitTorrent's (Cohen 2003, BEP 3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Which piece next.
+    pub picker: Picker,
+    /// Whom to upload to.
+    pub choker: Choker,
+    /// Regular unchoke slots; one optimistic slot comes on top.
+    pub slots: u32,
+    /// Most neighbours, and how many the tracker names.
+    pub neighbours: u32,
+    /// Outstanding block requests to one neighbour.
+    pub pipeline: Pipeline,
+    /// Whether the last blocks may be requested from several neighbours.
+    pub endgame: bool,
+    /// Whether the initial seed reveals its pieces one by one (BEP 16).
+    pub super_seeding: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            picker: Picker::RarestFirst,
+            choker: Choker::TitForTat,
+            slots: 4,
+            neighbours: 50,
+            pipeline: Pipeline::Auto,
+            endgame: true,
+            super_seeding: false,
+        }
+    }
+}
+
+/// Which piece a peer begins next, among those that a neighbour has and it lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Picker {
+    /// The one that the fewest neighbours have, ties at random.
+    RarestFirst,
+    /// Any.
+    Random,
+    /// The one with the lowest index.
+    Sequential,
+}
+
+/// Whom a peer uploads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Choker {
+    /// Those that upload to it fastest, re-ranked each 10 s, and one optimistic each 30 s.
+    TitForTat,
+    /// Each in turn, each 10 s.
+    RoundRobin,
+    /// Everybody who is interested.
+    Unlimited,
+}
+
+/// How many blocks may be outstanding at one neighbour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pipeline {
+    /// From the rate at which the neighbour delivers (bandwidth times delay).
+    Auto,
+    /// Always so many.
+    Blocks(u32),
+}
+
+/// What a peer does once it has the whole file, verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnComplete {
+    /// Selfish: leaves at once.
+    Leave,
+    /// Altruistic: serves until the trial ends.
+    Stay,
+    /// Serves for so many nanoseconds, then leaves.
+    Linger(u64),
+}
+
+/// Whether a peer plays by the rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Behaviour {
+    /// As BEP 3 says.
+    Honest,
+    /// Downloads honestly, uploads damaged blocks.
+    Corrupting,
+    /// Downloads, never unchokes anybody.
+    FreeRider,
+}
+
+/// Where a node keeps the pieces that it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Storage {
+    /// Nowhere: what was verified is generated again when somebody asks for it.
+    None,
+    /// In memory.
+    Memory,
+    /// In a file under the state directory.
+    Disk,
+}

@@ -1,1 +1,428 @@
-//! swarm
+//! The BitTorrent core, sans-IO: one peer's side of a swarm.
+//!
+//! It knows no socket, no clock and no OS randomness: [`Swarm::handle`] takes what happened and when,
+//! [`Swarm::poll`] gives what to do about it, [`Swarm::next_wake`] says when to come back if nothing happens.
+//! Containers, namespaces and the tests' virtual network drive the same code.
+//!
+//! | module | what it keeps |
+//! | --- | --- |
+//! | [`time`] | the clock, told from outside |
+//! | `pieces` | what is had, begun and asked for |
+//! | `picker` | which piece next |
+//! | `requests` | which blocks to ask of whom, how many at a time, endgame |
+//! | `choker` | whom to upload to |
+//! | `uploads` | what was asked of this peer, and who hears of new pieces when |
+//! | `superseed` | which pieces an initial seed reveals (BEP 16) |
+//! | `blame` | who sent a bad block |
+//! | `idle` | how long the upload link had nothing to send, and why |
+
+mod blame;
+mod choker;
+mod idle;
+mod neighbour;
+mod picker;
+mod pieces;
+mod rate;
+mod requests;
+mod superseed;
+pub mod time;
+mod uploads;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+use self::blame::Blame;
+use self::choker::Choker;
+use self::idle::{Cause, IdleClock};
+use self::neighbour::Neighbour;
+use self::pieces::{Pieces, Receipt};
+use self::time::{Span, Timestamp};
+use crate::event::Idle;
+use crate::node::Policy;
+use crate::seeds::Stream;
+use crate::wire::bitfield::Bitfield;
+use crate::wire::geometry::{Block, Geometry, PieceIndex};
+use crate::wire::message::Message;
+
+/// SHA-1 of one block: tells who sent the bad one.
+pub type BlockDigest = [u8; 20];
+
+/// One connection to another peer; the shell numbers them and never uses a number twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NeighbourId(pub u32);
+
+/// How this peer takes part.
+#[derive(Debug)]
+pub struct Config {
+    /// How the file is cut.
+    pub geometry: Geometry,
+    /// What it has from the start.
+    pub have: Bitfield,
+    /// How it picks, chokes and requests.
+    pub policy: Policy,
+    /// Whether it uploads at all (a free-rider does not).
+    pub uploads: bool,
+    /// All its random choices.
+    pub random: Stream,
+}
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// A connection's handshake is done, both ways.
+    Connected(NeighbourId),
+    /// It is gone, whoever closed it.
+    Disconnected(NeighbourId),
+    /// A message came.
+    Message(NeighbourId, Message),
+    /// The block of the oldest unanswered [`Output::Upload`] to that neighbour was taken by its socket.
+    Sent(NeighbourId),
+    /// The answer to [`Output::Verify`].
+    Verified {
+        /// The piece.
+        piece: PieceIndex,
+        /// Whether its SHA-1 is right.
+        ok: bool,
+        /// SHA-1 of each of its blocks, in order; empty where [`Output::Verify`] did not ask for them and `ok`.
+        digests: Vec<BlockDigest>,
+    },
+    /// The time that [`Swarm::next_wake`] named has come.
+    Wake,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Send that message; never a [`Message::Piece`].
+    Send(NeighbourId, Message),
+    /// Send that block, and say [`Input::Sent`] when its socket has taken it.
+    Upload(NeighbourId, Block),
+    /// Keep that block.
+    Store(Block, Bytes),
+    /// Compare the SHA-1 of that piece, all blocks of which were stored; answer with [`Input::Verified`].
+    Verify {
+        /// The piece.
+        piece: PieceIndex,
+        /// Whether the digests of its blocks are needed even if it is right.
+        digests: bool,
+    },
+    /// The file is whole and verified. Comes once.
+    Complete,
+    /// Close that connection, because of what the neighbour did.
+    Ban(NeighbourId, String),
+}
+
+/// Why [`Swarm::next_wake`] wants to come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WakeReason {
+    /// The choker's next round; also looks after silent neighbours and keep-alives.
+    ChokeRound,
+    /// Neighbours that wait to be told of new pieces.
+    TellHaves,
+}
+
+/// Bytes that were received in vain.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waste {
+    /// Came a second time.
+    pub duplicate: u64,
+    /// Belonged to pieces that failed verification.
+    pub discarded: u64,
+    /// Were never asked for and not needed.
+    pub unrequested: u64,
+}
+
+/// One peer's side of a swarm.
+#[derive(Debug)]
+pub struct Swarm {
+    geometry: Geometry,
+    policy: Policy,
+    uploads: bool,
+    random: Stream,
+    now: Timestamp,
+    pieces: Pieces,
+    /// How many neighbours have each piece.
+    availability: Vec<u32>,
+    neighbours: BTreeMap<NeighbourId, Neighbour>,
+    choker: Choker,
+    next_round: Timestamp,
+    tell_at: Option<Timestamp>,
+    /// Somebody's interest or a slot changed since slots were last filled.
+    slots_changed: bool,
+    blame: Blame,
+    super_seeding: bool,
+    idle: IdleClock,
+    waste: Waste,
+    complete: bool,
+    outbox: VecDeque<Output>,
+}
+
+impl Swarm {
+    /// A peer at `now`, connected to nobody.
+    #[must_use]
+    pub fn new(mut config: Config, now: Timestamp) -> Self {
+        let complete = config.have.is_full();
+        // A phase of its own: peers that start together must not all reshuffle their slots at the same moments.
+        let phase = Span(config.random.below(choker::ROUND.0));
+        let mut idle = IdleClock::default();
+        idle.turn(now, Some(Cause::Uninterested));
+        Self {
+            geometry: config.geometry,
+            availability: vec![0; config.geometry.pieces() as usize],
+            pieces: Pieces::new(config.geometry, config.have),
+            choker: Choker::new(config.policy.choker, config.policy.slots),
+            super_seeding: config.policy.super_seeding && complete,
+            policy: config.policy,
+            uploads: config.uploads,
+            random: config.random,
+            now,
+            neighbours: BTreeMap::new(),
+            next_round: now + phase,
+            tell_at: None,
+            slots_changed: false,
+            blame: Blame::default(),
+            idle,
+            waste: Waste::default(),
+            complete,
+            outbox: VecDeque::new(),
+        }
+    }
+
+    /// Takes what happened at `now`. May be called at any time; a `now` before an earlier one counts as that one.
+    pub fn handle(&mut self, now: Timestamp, input: Input) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Connected(id) => self.connected(id),
+            Input::Disconnected(id) => self.disconnected(id),
+            Input::Message(id, message) => self.message(id, message),
+            Input::Sent(id) => self.sent(id),
+            Input::Verified { piece, ok, digests } => self.verified(piece, ok, &digests),
+            Input::Wake => {}
+        }
+        self.wake();
+        if std::mem::take(&mut self.slots_changed) {
+            self.fill_slots();
+        }
+        let cause = self.idle_cause();
+        self.idle.turn(self.now, cause);
+    }
+
+    /// The next thing to do, `None` when all is done. Call until then after each [`Swarm::handle`].
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outbox.pop_front()
+    }
+
+    /// When to call [`Swarm::handle`] with [`Input::Wake`] if nothing else happens. Changes with each `handle`.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<(Timestamp, WakeReason)> {
+        let round = (self.next_round, WakeReason::ChokeRound);
+        match self.tell_at {
+            Some(tell) if tell < round.0 => Some((tell, WakeReason::TellHaves)),
+            _ => Some(round),
+        }
+    }
+
+    /// What this peer has, verified.
+    #[must_use]
+    pub fn have(&self) -> &Bitfield {
+        self.pieces.have()
+    }
+
+    /// Bytes received in vain so far.
+    #[must_use]
+    pub fn waste(&self) -> Waste {
+        self.waste
+    }
+
+    /// How long the upload link had nothing to send, up to `now`.
+    pub fn idle(&mut self, now: Timestamp) -> Idle {
+        self.idle.spent(now)
+    }
+
+    /// Neighbours that are unchoked now.
+    #[must_use]
+    pub fn unchoked(&self) -> usize {
+        self.neighbours.values().filter(|n| !n.am_choking).count()
+    }
+
+    fn connected(&mut self, id: NeighbourId) {
+        self.neighbours.insert(id, Neighbour::new(self.geometry, self.now));
+        if self.super_seeding {
+            self.reveal(id);
+        } else if self.pieces.have().count() > 0 {
+            let have = self.pieces.have().clone();
+            self.send(id, Message::Bitfield(have));
+        }
+    }
+
+    fn disconnected(&mut self, id: NeighbourId) {
+        let Some(gone) = self.neighbours.remove(&id) else { return };
+        for piece in self.geometry.all().filter(|&piece| gone.has.has(piece)) {
+            self.availability[piece.index()] -= 1;
+        }
+        for block in gone.outstanding {
+            self.pieces.release(block, id);
+        }
+        self.pieces.forget_sole(id);
+        self.slots_changed = true;
+        self.request_from_all();
+    }
+
+    fn message(&mut self, id: NeighbourId, message: Message) {
+        let Some(neighbour) = self.neighbours.get_mut(&id) else { return };
+        match message {
+            Message::KeepAlive => {}
+            Message::Choke => {
+                neighbour.is_choking = true;
+                for block in std::mem::take(&mut neighbour.outstanding) {
+                    self.pieces.release(block, id);
+                }
+                self.pieces.forget_sole(id);
+                self.request_from_all();
+            }
+            Message::Unchoke => {
+                neighbour.is_choking = false;
+                neighbour.unchoked_at = self.now;
+                neighbour.last_block = self.now;
+                self.request(id);
+            }
+            Message::Interested => {
+                neighbour.is_interested = true;
+                self.slots_changed = true;
+            }
+            Message::NotInterested => {
+                neighbour.is_interested = false;
+                self.slots_changed = true;
+            }
+            Message::Have(piece) => self.learn(id, [piece]),
+            Message::Bitfield(field) => {
+                let has: Vec<PieceIndex> = self.geometry.all().filter(|&piece| field.has(piece)).collect();
+                self.learn(id, has);
+            }
+            Message::Request(block) => self.asked(id, block),
+            Message::Cancel(block) => neighbour.queue.retain(|&queued| queued != block),
+            Message::Piece(block, data) => self.received(id, block, data),
+        }
+    }
+
+    /// `id` has these pieces.
+    fn learn(&mut self, id: NeighbourId, pieces: impl IntoIterator<Item = PieceIndex>) {
+        let Some(neighbour) = self.neighbours.get_mut(&id) else { return };
+        let mut new = Vec::new();
+        for piece in pieces {
+            if neighbour.has.set(piece) {
+                self.availability[piece.index()] += 1;
+                neighbour.wanted += u32::from(!self.pieces.have().has(piece));
+                neighbour.untold.retain(|&untold| untold != piece);
+                new.push(piece);
+            }
+        }
+        if self.super_seeding {
+            for piece in new {
+                self.reveal_after(id, piece);
+            }
+        }
+        self.settle_interest(id);
+        self.request(id);
+    }
+
+    /// Says whether this peer wants something of `id`, if that changed.
+    fn settle_interest(&mut self, id: NeighbourId) {
+        let Some(neighbour) = self.neighbours.get_mut(&id) else { return };
+        let wants = neighbour.wanted > 0;
+        if wants != neighbour.am_interested {
+            neighbour.am_interested = wants;
+            self.send(id, if wants { Message::Interested } else { Message::NotInterested });
+        }
+    }
+
+    /// A block came.
+    fn received(&mut self, id: NeighbourId, block: Block, data: Bytes) {
+        let Some(neighbour) = self.neighbours.get_mut(&id) else { return };
+        neighbour.down.add(self.now, block.length());
+        neighbour.last_block = self.now;
+        neighbour.snubbed = false;
+        let position = neighbour.outstanding.iter().position(|&asked| asked == block);
+        if let Some(position) = position {
+            neighbour.outstanding.remove(position);
+        }
+        match self.pieces.receive(block, id) {
+            Receipt::Duplicate if position.is_some() => self.waste.duplicate += u64::from(block.length()),
+            Receipt::Duplicate => self.waste.unrequested += u64::from(block.length()),
+            Receipt::Needed { others, last } => {
+                self.outbox.push_back(Output::Store(block, data));
+                for &other in &others {
+                    if let Some(neighbour) = self.neighbours.get_mut(&other) {
+                        neighbour.outstanding.retain(|&asked| asked != block);
+                        self.send(other, Message::Cancel(block));
+                    }
+                }
+                if last {
+                    let piece = block.piece();
+                    self.outbox.push_back(Output::Verify { piece, digests: self.blame.suspects(piece) });
+                }
+                for other in others {
+                    self.request(other);
+                }
+            }
+        }
+        self.request(id);
+    }
+
+    fn verified(&mut self, piece: PieceIndex, ok: bool, digests: &[BlockDigest]) {
+        let authors = self.pieces.authors(piece);
+        let culprits = if ok {
+            self.pieces.verified(piece);
+            self.tell(piece);
+            self.blame.acquit(piece, digests)
+        } else {
+            self.waste.discarded += u64::from(self.geometry.piece_length(piece));
+            self.pieces.failed(piece);
+            self.blame.accuse(piece, &authors, digests)
+        };
+        for culprit in culprits {
+            if self.neighbours.contains_key(&culprit) {
+                let reason = format!("sent a bad block of piece `{piece}`");
+                self.outbox.push_back(Output::Ban(culprit, reason));
+            }
+        }
+        if ok && self.pieces.have().is_full() && !self.complete {
+            self.complete = true;
+            self.outbox.push_back(Output::Complete);
+        }
+        if !ok {
+            self.request_from_all();
+        }
+    }
+
+    /// Does what is due at `now`.
+    fn wake(&mut self) {
+        if self.tell_at.is_some_and(|at| at <= self.now) {
+            self.tell_all_untold();
+        }
+        if self.next_round <= self.now {
+            while self.next_round <= self.now {
+                self.next_round = self.next_round + choker::ROUND;
+            }
+            self.snub_the_silent();
+            self.keep_alive();
+            self.reveal_to_the_waiting();
+            self.choke_round();
+        }
+    }
+
+    fn send(&mut self, id: NeighbourId, message: Message) {
+        if let Some(neighbour) = self.neighbours.get_mut(&id) {
+            neighbour.last_sent = self.now;
+            // What waited to be told goes along, in the same packet.
+            for piece in std::mem::take(&mut neighbour.untold) {
+                self.outbox.push_back(Output::Send(id, Message::Have(piece)));
+            }
+            self.outbox.push_back(Output::Send(id, message));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

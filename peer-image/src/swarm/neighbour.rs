@@ -1,0 +1,75 @@
+//! One connected neighbour, seen from here.
+
+use std::collections::VecDeque;
+
+use super::rate::Rate;
+use super::time::Timestamp;
+use crate::wire::bitfield::Bitfield;
+use crate::wire::geometry::{Block, Geometry, PieceIndex};
+
+/// One connected neighbour, seen from here.
+#[derive(Debug, Clone)]
+pub(super) struct Neighbour {
+    pub(super) since: Timestamp,
+    /// What it said it has.
+    pub(super) has: Bitfield,
+    /// How many of those this peer lacks.
+    pub(super) wanted: u32,
+    pub(super) am_choking: bool,
+    pub(super) am_interested: bool,
+    pub(super) is_choking: bool,
+    pub(super) is_interested: bool,
+
+    /// Blocks asked of it, in order.
+    pub(super) outstanding: VecDeque<Block>,
+    pub(super) down: Rate,
+    /// When it last sent a block, or the oldest outstanding request was made.
+    pub(super) last_block: Timestamp,
+    pub(super) snubbed: bool,
+    /// When it last unchoked this peer.
+    pub(super) unchoked_at: Timestamp,
+
+    /// Blocks that it asked for, in order.
+    pub(super) queue: VecDeque<Block>,
+    /// Blocks handed to the shell and not yet sent.
+    pub(super) sending: u32,
+    pub(super) up: Rate,
+    /// Pieces that it will be told of when something else is sent to it, or soon.
+    pub(super) untold: Vec<PieceIndex>,
+    pub(super) last_sent: Timestamp,
+    /// When this peer last unchoked it.
+    pub(super) served_since: Timestamp,
+    /// The piece that a super-seed revealed to it last, and when.
+    pub(super) revealed: Option<(PieceIndex, Timestamp)>,
+}
+
+impl Neighbour {
+    pub(super) fn new(geometry: Geometry, now: Timestamp) -> Self {
+        Self {
+            since: now,
+            has: Bitfield::empty(geometry),
+            wanted: 0,
+            am_choking: true,
+            am_interested: false,
+            is_choking: true,
+            is_interested: false,
+            outstanding: VecDeque::new(),
+            down: Rate::default(),
+            last_block: now,
+            snubbed: false,
+            unchoked_at: now,
+            queue: VecDeque::new(),
+            sending: 0,
+            up: Rate::default(),
+            untold: Vec::new(),
+            last_sent: now,
+            served_since: now,
+            revealed: None,
+        }
+    }
+
+    /// Whether blocks are on their way to it.
+    pub(super) fn is_served(&self) -> bool {
+        self.sending > 0 || !self.queue.is_empty()
+    }
+}

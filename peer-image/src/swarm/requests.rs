@@ -1,0 +1,144 @@
+//! Which blocks to ask of whom, and how many at a time.
+//!
+//! **Invariant.** No block is asked of two neighbours at the same time, except in endgame: when every missing
+//! block has been asked for (Cohen 2003).
+
+use super::pieces::BlockState;
+use super::{NeighbourId, Swarm, picker};
+use crate::node::Pipeline;
+use crate::wire::geometry::{BLOCK, Block, PieceIndex};
+use crate::wire::message::Message;
+
+/// Blocks outstanding at a neighbour whose rate is not known yet.
+const DEPTH_MIN: usize = 4;
+/// Most blocks outstanding at one neighbour.
+const DEPTH_MAX: usize = 250;
+/// The automatic pipeline holds what a neighbour delivers in so many seconds: more than any delay between a request
+/// and its block (both links' queues and the path), so that the neighbour's upload link never waits for a request.
+const DEPTH_SECONDS: u64 = 1;
+/// Window over which a neighbour's rate is measured for that, seconds.
+const RATE_WINDOW: u64 = 3;
+/// In endgame a block is asked of at most so many neighbours at a time.
+const ENDGAME_COPIES: usize = 2;
+/// In endgame so many copies are asked of one neighbour at a time: enough to cover the delay of a request.
+const ENDGAME_DEPTH: usize = 2;
+
+impl Swarm {
+    /// Fills the pipeline of every neighbour.
+    pub(super) fn request_from_all(&mut self) {
+        let ids: Vec<NeighbourId> =
+            self.neighbours.iter().filter(|(_, n)| !n.is_choking && n.am_interested).map(|(&id, _)| id).collect();
+        for id in ids {
+            self.request(id);
+        }
+    }
+
+    /// Fills the pipeline of one neighbour.
+    pub(super) fn request(&mut self, id: NeighbourId) {
+        loop {
+            let Some(neighbour) = self.neighbours.get_mut(&id) else { return };
+            if neighbour.is_choking || !neighbour.am_interested || neighbour.snubbed && !neighbour.outstanding.is_empty()
+            {
+                return;
+            }
+            let depth = match self.policy.pipeline {
+                Pipeline::Blocks(depth) => depth.max(1) as usize,
+                Pipeline::Auto => {
+                    let rate = neighbour.down.over(self.now, RATE_WINDOW);
+                    let blocks = usize::try_from(rate * DEPTH_SECONDS / u64::from(BLOCK)).unwrap_or(DEPTH_MAX);
+                    (DEPTH_MIN + blocks).min(DEPTH_MAX)
+                }
+            };
+            let outstanding = neighbour.outstanding.len();
+            if outstanding >= depth {
+                return;
+            }
+            let block = match self.next_block(id) {
+                Some(block) => block,
+                None if self.policy.endgame && outstanding < ENDGAME_DEPTH && self.pieces.all_asked() => {
+                    let Some(block) = self.endgame_block(id) else { return };
+                    self.pieces.ask_too(block, id);
+                    block
+                }
+                None => return,
+            };
+            let neighbour = self.neighbours.get_mut(&id).expect("it was there above");
+            if neighbour.outstanding.is_empty() {
+                neighbour.last_block = self.now;
+            }
+            neighbour.outstanding.push_back(block);
+            self.send(id, Message::Request(block));
+        }
+    }
+
+    /// The next block to ask of `id`: of a begun piece first, the fullest in front, then of a new one.
+    fn next_block(&mut self, id: NeighbourId) -> Option<Block> {
+        let offered = &self.neighbours[&id].has;
+        let begun = self
+            .pieces
+            .begun()
+            .iter()
+            .filter(|(piece, partial)| partial.open() > 0 && offered.has(**piece) && partial.may_ask(id))
+            .min_by_key(|(_, partial)| partial.blocks.len() - partial.received())
+            .map(|(&piece, _)| piece);
+        let piece = match begun {
+            Some(piece) => piece,
+            None => picker::begin(
+                self.policy.picker,
+                self.geometry,
+                &self.pieces,
+                offered,
+                &self.availability,
+                &mut self.random,
+            )?,
+        };
+        self.pieces.ask_next(piece, id)
+    }
+
+    /// A block that others were asked for and that `id` has: the one that is to come last, if `id` could be sooner.
+    fn endgame_block(&mut self, id: NeighbourId) -> Option<Block> {
+        let mut candidates: Vec<(Block, Vec<NeighbourId>)> = Vec::new();
+        for (&piece, partial) in self.pieces.begun() {
+            if !self.neighbours[&id].has.has(piece) || !partial.may_ask(id) {
+                continue;
+            }
+            candidates.extend(self.asked_blocks(piece, &partial.blocks, id));
+        }
+        let own = self.wait(id, None);
+        let mut last: Option<(u64, Block)> = None;
+        for (block, asked) in candidates {
+            let soonest = asked.iter().map(|&other| self.wait(other, Some(block))).min()?;
+            if soonest > own && last.is_none_or(|(wait, _)| soonest > wait) {
+                last = Some((soonest, block));
+            }
+        }
+        last.map(|(_, block)| block)
+    }
+
+    fn asked_blocks(
+        &self,
+        piece: PieceIndex,
+        blocks: &[BlockState],
+        id: NeighbourId,
+    ) -> impl Iterator<Item = (Block, Vec<NeighbourId>)> {
+        blocks.iter().enumerate().filter_map(move |(number, state)| match state {
+            BlockState::Asked(asked) if !asked.contains(&id) && asked.len() < ENDGAME_COPIES => {
+                Some((self.geometry.nth_block(piece, number)?, asked.clone()))
+            }
+            _ => None,
+        })
+    }
+
+    /// Milliseconds until `id` will have sent `block`, or a block asked of it now, at its present rate.
+    fn wait(&mut self, id: NeighbourId, block: Option<Block>) -> u64 {
+        let now = self.now;
+        let Some(neighbour) = self.neighbours.get_mut(&id) else { return u64::MAX };
+        let ahead = match block {
+            Some(block) => neighbour.outstanding.iter().position(|&asked| asked == block).unwrap_or(0),
+            None => neighbour.outstanding.len(),
+        };
+        // A neighbour that has not sent yet is taken to send one block a second.
+        let rate = neighbour.down.over(now, RATE_WINDOW).max(u64::from(BLOCK));
+        (ahead as u64 + 1) * u64::from(BLOCK) * 1000 / rate
+    }
+}

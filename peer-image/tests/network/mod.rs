@@ -1,0 +1,359 @@
+//! A virtual network that drives the core in virtual time: every node has an upload and a download link, every
+//! connection shares its sender's link packet by packet, in turn. Deterministic; no clock, no socket.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+
+use bytes::Bytes;
+use peer_image::event::Idle;
+use peer_image::node::Policy;
+use peer_image::seeds;
+use peer_image::swarm::time::Timestamp;
+use peer_image::swarm::{Config, Input, NeighbourId, Output, Swarm, Waste};
+use peer_image::wire::bitfield::Bitfield;
+use peer_image::wire::geometry::{Block, Geometry};
+use peer_image::wire::message::Message;
+
+/// Payload that one turn of a connection puts on the link, and what goes over the link for it (four packets).
+const TURN: u64 = 4 * 1448;
+const HEADERS: u64 = 66;
+/// Bytes that a socket takes beyond what is on the wire.
+const SOCKET: u64 = 16 * 1024;
+/// Propagation, ns.
+const DELAY: u64 = 100_000;
+
+/// What a node is like.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    pub up: u64,
+    pub down: u64,
+    pub seed: bool,
+    pub uploads: bool,
+    pub corrupts: bool,
+    pub policy: Policy,
+}
+
+#[derive(Debug, Clone)]
+enum Item {
+    Control(Message),
+    Block(Block),
+}
+
+#[derive(Debug, Default)]
+struct Flow {
+    items: VecDeque<(u64, Item)>,
+    bytes: u64,
+    untaken: VecDeque<u64>,
+}
+
+struct Node {
+    peer: Peer,
+    swarm: Swarm,
+    flows: BTreeMap<NeighbourId, Flow>,
+    turn: VecDeque<NeighbourId>,
+    up_busy: bool,
+    debt: u64,
+    down_free: u64,
+    wake: Option<u64>,
+    damaged: BTreeMap<u32, bool>,
+    completed: Option<u64>,
+    gone: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    UpFree(usize),
+    Wake(usize),
+    Arrive(usize, usize),
+    Deliver(usize, usize),
+    Kill(usize),
+}
+
+/// Who saw what: tests look at every output of every node.
+pub type Watch<'a> = dyn FnMut(u64, usize, &Swarm, &Output) + 'a;
+
+pub struct Network<'a> {
+    nodes: Vec<Node>,
+    now: u64,
+    order: u64,
+    events: BinaryHeap<Reverse<(u64, u64, Event)>>,
+    transit: BTreeMap<usize, (usize, usize, u64, Vec<(u64, Item)>)>,
+    next_transit: usize,
+    watch: Box<Watch<'a>>,
+    pub banned: Vec<(usize, usize)>,
+    pub sent: Vec<u64>,
+    geometry: Geometry,
+}
+
+impl<'a> Network<'a> {
+    /// All nodes are connected to all others at time 0.
+    pub fn new(geometry: Geometry, peers: Vec<Peer>, seed: u64, watch: Box<Watch<'a>>) -> Self {
+        let count = peers.len();
+        let nodes = peers
+            .into_iter()
+            .enumerate()
+            .map(|(i, peer)| Node {
+                swarm: Swarm::new(
+                    Config {
+                        geometry,
+                        have: if peer.seed { Bitfield::full(geometry) } else { Bitfield::empty(geometry) },
+                        policy: peer.policy.clone(),
+                        uploads: peer.uploads,
+                        random: seeds::stream(seed, &format!("swarm/{i}")),
+                    },
+                    Timestamp(0),
+                ),
+                peer,
+                flows: BTreeMap::new(),
+                turn: VecDeque::new(),
+                up_busy: false,
+                debt: 0,
+                down_free: 0,
+                wake: None,
+                damaged: BTreeMap::new(),
+                completed: None,
+                gone: false,
+            })
+            .collect();
+        let mut network = Self {
+            nodes,
+            now: 0,
+            order: 0,
+            events: BinaryHeap::new(),
+            transit: BTreeMap::new(),
+            next_transit: 0,
+            watch,
+            banned: Vec::new(),
+            sent: vec![0; count],
+            geometry,
+        };
+        for a in 0..count {
+            for b in 0..count {
+                if a != b {
+                    network.nodes[a].flows.insert(id(b), Flow::default());
+                    network.input(a, Input::Connected(id(b)));
+                }
+            }
+        }
+        network
+    }
+
+    /// Takes a node away without a goodbye at a moment, ns.
+    pub fn kill_at(&mut self, node: usize, at: u64) {
+        self.schedule(at, Event::Kill(node));
+    }
+
+    /// Runs until every leecher that is still there has the file, or `deadline` ns; when each completed.
+    pub fn run(&mut self, deadline: u64) -> Vec<Option<u64>> {
+        while let Some(Reverse((at, _, event))) = self.events.pop() {
+            if at > deadline || self.nodes.iter().all(|n| n.peer.seed || n.gone || n.completed.is_some()) {
+                break;
+            }
+            self.now = at;
+            match event {
+                Event::UpFree(node) => {
+                    self.nodes[node].up_busy = false;
+                    self.transmit(node);
+                }
+                Event::Wake(node) => {
+                    if self.nodes[node].wake == Some(at) {
+                        self.nodes[node].wake = None;
+                        self.input(node, Input::Wake);
+                    }
+                }
+                Event::Arrive(node, packet) => {
+                    let size = self.transit[&packet].2;
+                    let receiver = &mut self.nodes[node];
+                    let done = receiver.down_free.max(at) + nanos(size, receiver.peer.down);
+                    receiver.down_free = done;
+                    self.schedule(done, Event::Deliver(node, packet));
+                }
+                Event::Deliver(node, packet) => {
+                    let (from, _, size, items) = self.transit.remove(&packet).expect("it was sent");
+                    // Acknowledgements travel on the receiver's upload link.
+                    self.nodes[node].debt += 66 * size / 12_000;
+                    for (_, item) in items {
+                        self.deliver(node, from, item);
+                    }
+                }
+                Event::Kill(node) => {
+                    self.nodes[node].gone = true;
+                    self.nodes[node].flows.clear();
+                    for other in 0..self.nodes.len() {
+                        if other != node && self.nodes[other].flows.remove(&id(node)).is_some() {
+                            self.input(other, Input::Disconnected(id(node)));
+                        }
+                    }
+                }
+            }
+        }
+        self.nodes.iter().map(|n| n.completed).collect()
+    }
+
+    pub fn idle(&mut self, node: usize) -> Idle {
+        let now = Timestamp(self.now);
+        self.nodes[node].swarm.idle(now)
+    }
+
+    pub fn waste(&self, node: usize) -> Waste {
+        self.nodes[node].swarm.waste()
+    }
+
+    fn schedule(&mut self, at: u64, event: Event) {
+        self.order += 1;
+        self.events.push(Reverse((at, self.order, event)));
+    }
+
+    fn deliver(&mut self, node: usize, from: usize, item: Item) {
+        if self.nodes[node].gone || !self.nodes[node].flows.contains_key(&id(from)) {
+            return;
+        }
+        let message = match item {
+            Item::Control(message) => message,
+            Item::Block(block) => {
+                if self.nodes[from].peer.corrupts {
+                    self.nodes[node].damaged.insert(block.piece().number(), true);
+                }
+                // One byte stands for the data: whether it is damaged, and by whom.
+                let mark = if self.nodes[from].peer.corrupts { u8::try_from(from).expect("few nodes") + 1 } else { 0 };
+                Message::Piece(block, Bytes::from(vec![mark]))
+            }
+        };
+        self.input(node, Input::Message(id(from), message));
+    }
+
+    fn input(&mut self, node: usize, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let now = Timestamp(self.now);
+            self.nodes[node].swarm.handle(now, input);
+            while let Some(output) = self.nodes[node].swarm.poll() {
+                (self.watch)(self.now, node, &self.nodes[node].swarm, &output);
+                match output {
+                    Output::Send(to, message) => self.enqueue(node, to, length(&message), Item::Control(message)),
+                    Output::Upload(to, block) => {
+                        self.enqueue(node, to, u64::from(block.length()) + 13, Item::Block(block));
+                        self.sent[node] += u64::from(block.length());
+                    }
+                    Output::Store(block, data) => {
+                        let key = block.piece().number() * 1024 + block.number() as u32;
+                        self.nodes[node].damaged.insert(key | 1 << 31, data[0] != 0);
+                    }
+                    Output::Verify { piece, .. } => {
+                        let blocks = self.geometry.blocks_in(piece);
+                        let damaged = &self.nodes[node].damaged;
+                        let digests: Vec<[u8; 20]> = (0..blocks)
+                            .map(|b| [u8::from(damaged[&((piece.number() * 1024 + b as u32) | 1 << 31)]); 20])
+                            .collect();
+                        let ok = digests.iter().all(|d| d[0] == 0);
+                        inputs.push_back(Input::Verified { piece, ok, digests });
+                    }
+                    Output::Complete => self.nodes[node].completed = Some(self.now),
+                    Output::Ban(other, _) => {
+                        let other = other.0 as usize;
+                        self.banned.push((node, other));
+                        self.nodes[node].flows.remove(&id(other));
+                        self.nodes[other].flows.remove(&id(node));
+                        inputs.push_back(Input::Disconnected(id(other)));
+                        let now = Timestamp(self.now);
+                        self.nodes[other].swarm.handle(now, Input::Disconnected(id(node)));
+                    }
+                }
+            }
+        }
+        self.acknowledge(node);
+        let wake = self.nodes[node].swarm.next_wake().map(|(at, _)| at.0.max(self.now));
+        if wake != self.nodes[node].wake {
+            self.nodes[node].wake = wake;
+            if let Some(at) = wake {
+                self.schedule(at, Event::Wake(node));
+            }
+        }
+    }
+
+    fn enqueue(&mut self, node: usize, to: NeighbourId, size: u64, item: Item) {
+        let Some(flow) = self.nodes[node].flows.get_mut(&to) else { return };
+        let is_block = matches!(item, Item::Block(_));
+        flow.items.push_back((size, item));
+        flow.bytes += size;
+        if is_block {
+            flow.untaken.push_back(flow.bytes);
+        }
+        if !self.nodes[node].turn.contains(&to) {
+            self.nodes[node].turn.push_back(to);
+        }
+        self.transmit(node);
+    }
+
+    /// Tells the core which blocks the sockets have taken.
+    fn acknowledge(&mut self, node: usize) {
+        let mut taken = Vec::new();
+        for (&to, flow) in &mut self.nodes[node].flows {
+            while flow.untaken.front().is_some_and(|&end| end <= SOCKET) {
+                flow.untaken.pop_front();
+                taken.push(to);
+            }
+        }
+        for to in taken {
+            self.input(node, Input::Sent(to));
+        }
+    }
+
+    fn transmit(&mut self, node: usize) {
+        let sender = &mut self.nodes[node];
+        if sender.up_busy || sender.gone {
+            return;
+        }
+        let Some(to) = sender.turn.pop_front() else { return };
+        let Some(flow) = sender.flows.get_mut(&to) else { return self.transmit(node) };
+        let mut room = TURN;
+        let mut whole = Vec::new();
+        while room > 0
+            && let Some((left, _)) = flow.items.front_mut()
+        {
+            let part = room.min(*left);
+            *left -= part;
+            room -= part;
+            if *left == 0 {
+                whole.push(flow.items.pop_front().expect("it is in front"));
+            }
+        }
+        let payload = TURN - room;
+        flow.bytes -= payload;
+        for end in &mut flow.untaken {
+            *end = end.saturating_sub(payload);
+        }
+        if !flow.items.is_empty() {
+            sender.turn.push_back(to);
+        }
+        let size = payload + payload.div_ceil(1448) * HEADERS;
+        let wire = size + std::mem::take(&mut sender.debt);
+        let done = self.now + nanos(wire, sender.peer.up);
+        sender.up_busy = true;
+        let packet = self.next_transit;
+        self.next_transit += 1;
+        self.transit.insert(packet, (node, to.0 as usize, size, whole));
+        self.schedule(done, Event::UpFree(node));
+        self.schedule(done + DELAY, Event::Arrive(to.0 as usize, packet));
+        self.acknowledge(node);
+    }
+}
+
+fn id(node: usize) -> NeighbourId {
+    NeighbourId(u32::try_from(node).expect("few nodes"))
+}
+
+fn nanos(bytes: u64, rate: u64) -> u64 {
+    bytes * 8 * 1_000_000_000 / rate
+}
+
+fn length(message: &Message) -> u64 {
+    match message {
+        Message::KeepAlive => 4,
+        Message::Choke | Message::Unchoke | Message::Interested | Message::NotInterested => 5,
+        Message::Have(_) => 9,
+        Message::Bitfield(field) => 5 + field.as_bytes().len() as u64,
+        Message::Request(_) | Message::Cancel(_) => 17,
+        Message::Piece(block, _) => 13 + u64::from(block.length()),
+    }
+}

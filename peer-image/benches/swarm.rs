@@ -49,6 +49,14 @@ fn run(geometry: Geometry, n: u64, seed: u64) {
         duplicate += network.waste(node).duplicate;
     }
     let server = network.idle(0);
+    if std::env::var_os("IDLE").is_some() {
+        let line: Vec<String> = network
+            .idle_by_second
+            .windows(2)
+            .map(|w| (0..3).map(|i| format!("{:.0}", (w[1][i] - w[0][i]) as f64 / 1e7 / n as f64)).collect::<Vec<_>>().join("/"))
+            .collect();
+        println!("idle % by second: {}", line.join(" "));
+    }
     println!(
         "{n:>3} {seed:>4} {last:>8.2} {bound:>8.2} {:>6.3}  {:.2} {:.2} {:.2}; server {:.2} {:.2} {:.2}; {first:.2}/{last:.2}; {} KiB",
         last * 1448.0 / 1514.0 / bound,

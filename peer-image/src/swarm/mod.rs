@@ -120,6 +120,8 @@ pub enum WakeReason {
     ChokeRound,
     /// Neighbours that wait to be told of new pieces.
     TellHaves,
+    /// Slots that nobody uses while others wait.
+    UnusedSlots,
 }
 
 /// Bytes that were received in vain.
@@ -148,8 +150,12 @@ pub struct Swarm {
     choker: Choker,
     next_round: Timestamp,
     tell_at: Option<Timestamp>,
+    /// Turns taken by neighbours in uploading.
+    turns: u64,
     /// Somebody's interest or a slot changed since slots were last filled.
     slots_changed: bool,
+    /// When slots that nobody uses pass on, if nothing is requested before.
+    slots_unused_at: Option<Timestamp>,
     blame: Blame,
     super_seeding: bool,
     idle: IdleClock,
@@ -180,7 +186,9 @@ impl Swarm {
             neighbours: BTreeMap::new(),
             next_round: now + phase,
             tell_at: None,
+            turns: 0,
             slots_changed: false,
+            slots_unused_at: None,
             blame: Blame::default(),
             idle,
             waste: Waste::default(),
@@ -206,6 +214,11 @@ impl Swarm {
         }
         let cause = self.idle_cause();
         self.idle.turn(self.now, cause);
+        self.slots_unused_at = match (cause, self.slots_unused_at) {
+            (Some(Cause::Unrequested), None) => Some(self.now + uploads::UNUSED),
+            (Some(Cause::Unrequested), at) => at,
+            _ => None,
+        };
     }
 
     /// The next thing to do, `None` when all is done. Call until then after each [`Swarm::handle`].
@@ -217,10 +230,9 @@ impl Swarm {
     #[must_use]
     pub fn next_wake(&self) -> Option<(Timestamp, WakeReason)> {
         let round = (self.next_round, WakeReason::ChokeRound);
-        match self.tell_at {
-            Some(tell) if tell < round.0 => Some((tell, WakeReason::TellHaves)),
-            _ => Some(round),
-        }
+        let tell = self.tell_at.map(|at| (at, WakeReason::TellHaves));
+        let unused = self.slots_unused_at.map(|at| (at, WakeReason::UnusedSlots));
+        [Some(round), tell, unused].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// What this peer has, verified.
@@ -400,6 +412,10 @@ impl Swarm {
     fn wake(&mut self) {
         if self.tell_at.is_some_and(|at| at <= self.now) {
             self.tell_all_untold();
+        }
+        if self.slots_unused_at.is_some_and(|at| at <= self.now) {
+            self.slots_unused_at = None;
+            self.pass_unused_slots();
         }
         if self.next_round <= self.now {
             while self.next_round <= self.now {

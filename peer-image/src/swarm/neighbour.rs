@@ -33,12 +33,19 @@ pub(super) struct Neighbour {
     pub(super) queue: VecDeque<Block>,
     /// Blocks handed to the shell and not yet sent.
     pub(super) sending: u32,
+    /// When its socket last took a block, or the first of those in hand was handed over.
+    pub(super) moved: Timestamp,
+    /// The piece of its last turn, and when its turn was (turns are counted, not timed).
+    pub(super) turn_piece: Option<PieceIndex>,
+    pub(super) turn: u64,
     pub(super) up: Rate,
     /// Pieces that it will be told of when something else is sent to it, or soon.
     pub(super) untold: Vec<PieceIndex>,
     pub(super) last_sent: Timestamp,
     /// When this peer last unchoked it.
     pub(super) served_since: Timestamp,
+    /// It had a slot and did not use it: others go first until then.
+    pub(super) passed_over_until: Timestamp,
     /// The piece that a super-seed revealed to it last, and when.
     pub(super) revealed: Option<(PieceIndex, Timestamp)>,
 }
@@ -60,12 +67,26 @@ impl Neighbour {
             unchoked_at: now,
             queue: VecDeque::new(),
             sending: 0,
+            moved: now,
+            turn_piece: None,
+            turn: 0,
             up: Rate::default(),
             untold: Vec::new(),
             last_sent: now,
             served_since: now,
+            passed_over_until: Timestamp::default(),
             revealed: None,
         }
+    }
+
+    /// Whether it wants something, is choked, and may be given a free slot now.
+    pub(super) fn waits(&self, now: Timestamp) -> bool {
+        self.is_interested && self.am_choking && !self.is_passed_over(now)
+    }
+
+    /// Whether it left a slot unused lately.
+    pub(super) fn is_passed_over(&self, now: Timestamp) -> bool {
+        now < self.passed_over_until
     }
 
     /// Whether blocks are on their way to it.

@@ -6,8 +6,19 @@ use super::{NeighbourId, Output, Swarm};
 use crate::wire::geometry::{Block, PieceIndex};
 use crate::wire::message::Message;
 
-/// Blocks handed to the shell at a time for one neighbour: one to send, one so that the socket never waits.
-const SENDING: u32 = 2;
+/// Blocks handed to the shell at a time: one to send, the others so that no socket waits for the core.
+const SENDING: u32 = 3;
+
+/// A neighbour whose socket has not taken a block for so long (its own download link is the slower one) no longer
+/// counts against [`SENDING`]: others are served beside it.
+const STALLED: Span = Span::millis(200);
+
+/// When the link has had nothing to send for so long although somebody who wants something is choked, slots that
+/// nobody uses pass on. Longer than a request takes to come.
+pub(super) const UNUSED: Span = Span::millis(150);
+
+/// A neighbour that did not use its slot is passed over for so long.
+const PASSED_OVER: Span = Span::seconds(1);
 
 /// Most blocks that one neighbour may have asked for; more are ignored, as BEP 3 allows.
 const QUEUE_MAX: usize = 512;
@@ -32,7 +43,7 @@ impl Swarm {
         }
         if !neighbour.am_choking && neighbour.queue.len() < QUEUE_MAX && !neighbour.queue.contains(&block) {
             neighbour.queue.push_back(block);
-            self.pump(id);
+            self.pump();
         }
     }
 
@@ -41,18 +52,82 @@ impl Swarm {
         if let Some(neighbour) = self.neighbours.get_mut(&id) {
             neighbour.sending = neighbour.sending.saturating_sub(1);
             neighbour.last_sent = self.now;
-            self.pump(id);
+            neighbour.moved = self.now;
+            self.pump();
         }
     }
 
-    fn pump(&mut self, id: NeighbourId) {
-        let Some(neighbour) = self.neighbours.get_mut(&id) else { return };
-        while neighbour.sending < SENDING
-            && let Some(block) = neighbour.queue.pop_front()
-        {
+    /// Hands blocks to the shell: piece after piece rather than all at once, because a piece can be passed on only
+    /// when it is whole. Neighbours take turns, a turn is one piece.
+    pub(super) fn pump(&mut self) {
+        loop {
+            let handed: u32 =
+                self.neighbours.values().filter(|n| self.now - n.moved < STALLED).map(|n| n.sending).sum();
+            if handed >= SENDING {
+                return;
+            }
+            let next = self
+                .neighbours
+                .iter()
+                .filter(|(_, n)| n.sending < SENDING && !n.queue.is_empty())
+                .min_by_key(|(_, n)| {
+                    let goes_on = n.queue.front().map(|block| block.piece()) == n.turn_piece;
+                    (!goes_on, n.turn)
+                })
+                .map(|(&id, _)| id);
+            let Some(id) = next else { return };
+            self.turns += 1;
+            let turn = self.turns;
+            let neighbour = self.neighbours.get_mut(&id).expect("it was chosen from there");
+            let block = neighbour.queue.pop_front().expect("its queue is not empty");
+            if neighbour.turn_piece != Some(block.piece()) {
+                neighbour.turn_piece = Some(block.piece());
+                neighbour.turn = turn;
+            }
+            if neighbour.sending == 0 {
+                neighbour.moved = self.now;
+            }
             neighbour.sending += 1;
             neighbour.up.add(self.now, block.length());
+            let had_none = neighbour.has.count() == 0;
             self.outbox.push_back(Output::Upload(id, block));
+            let piece = block.piece();
+            if self.complete && had_none && block.number() + 1 == self.geometry.blocks_in(piece) {
+                self.pass_to_newcomer(id);
+            }
+        }
+    }
+
+    /// A neighbour was sent its first piece by a complete peer: if another has none yet, it takes over the slot, so
+    /// that as many as possible have something to upload as soon as possible.
+    fn pass_to_newcomer(&mut self, from: NeighbourId) {
+        let newcomer = self
+            .neighbours
+            .iter()
+            .filter(|(_, n)| n.is_interested && n.am_choking && n.has.count() == 0)
+            .min_by_key(|(_, n)| n.up.total());
+        if let Some((&to, _)) = newcomer
+            && self.uploads
+        {
+            self.choke(from);
+            self.unchoke(to);
+        }
+    }
+
+    /// Takes back slots that are not used while the link idles, for others.
+    pub(super) fn pass_unused_slots(&mut self) {
+        let unused: Vec<NeighbourId> = self
+            .neighbours
+            .iter()
+            .filter(|(_, n)| !n.am_choking && !n.is_served() && self.now - n.served_since >= UNUSED)
+            .map(|(&id, _)| id)
+            .collect();
+        let now = self.now;
+        let waiting = self.neighbours.values().filter(|n| n.waits(now));
+        for id in unused.into_iter().take(waiting.count()) {
+            self.neighbours.get_mut(&id).expect("it was listed from there").passed_over_until = now + PASSED_OVER;
+            self.choke(id);
+            self.slots_changed = true;
         }
     }
 
@@ -83,7 +158,7 @@ impl Swarm {
         }
         let ranked = self.choker.rank(self.now, &mut self.neighbours, self.complete, &mut self.random);
         let next: Vec<NeighbourId> =
-            ranked.into_iter().filter(|id| self.neighbours[id].am_choking).take(free).collect();
+            ranked.into_iter().filter(|id| self.neighbours[id].waits(self.now)).take(free).collect();
         for id in next {
             if self.unchoked() >= self.choker.limit() {
                 let spare = self.neighbours.iter().find(|(_, n)| !n.am_choking && !n.is_interested);

@@ -82,6 +82,8 @@ pub struct Network<'a> {
     watch: Box<Watch<'a>>,
     pub banned: Vec<(usize, usize)>,
     pub sent: Vec<u64>,
+    /// Peers' idle upload time, summed, at each full second: by cause, ns.
+    pub idle_by_second: Vec<[u64; 3]>,
     geometry: Geometry,
 }
 
@@ -125,6 +127,7 @@ impl<'a> Network<'a> {
             watch,
             banned: Vec::new(),
             sent: vec![0; count],
+            idle_by_second: Vec::new(),
             geometry,
         };
         for a in 0..count {
@@ -148,6 +151,11 @@ impl<'a> Network<'a> {
         while let Some(Reverse((at, _, event))) = self.events.pop() {
             if at > deadline || self.nodes.iter().all(|n| n.peer.seed || n.gone || n.completed.is_some()) {
                 break;
+            }
+            while self.idle_by_second.len() as u64 <= at / 1_000_000_000 {
+                self.now = self.idle_by_second.len() as u64 * 1_000_000_000;
+                let sum = self.sum_idle();
+                self.idle_by_second.push(sum);
             }
             self.now = at;
             match event {
@@ -188,6 +196,13 @@ impl<'a> Network<'a> {
             }
         }
         self.nodes.iter().map(|n| n.completed).collect()
+    }
+
+    fn sum_idle(&mut self) -> [u64; 3] {
+        let leechers: Vec<usize> = (0..self.nodes.len()).filter(|&n| !self.nodes[n].peer.seed).collect();
+        leechers.into_iter().map(|n| self.idle(n)).fold([0; 3], |sum, idle| {
+            [sum[0] + idle.uninterested, sum[1] + idle.choked, sum[2] + idle.unrequested]
+        })
     }
 
     pub fn idle(&mut self, node: usize) -> Idle {

@@ -109,3 +109,71 @@ impl Bitfield {
 fn mask(piece: PieceIndex) -> u8 {
     0x80 >> (piece.index() % 8)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn geometry(pieces: u32) -> Geometry {
+        Geometry::new(u64::from(pieces), 1).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn a_field_has_what_was_set_and_comes_back_from_its_bytes(bits in prop::collection::vec(any::<bool>(), 1..70)) {
+            let geometry = geometry(u32::try_from(bits.len()).unwrap());
+            let mut field = Bitfield::empty(geometry);
+            for piece in geometry.all().filter(|piece| bits[piece.index()]) {
+                prop_assert!(field.set(piece), "new");
+                prop_assert!(!field.set(piece), "no longer new");
+            }
+            prop_assert!(geometry.all().all(|piece| field.has(piece) == bits[piece.index()]));
+            prop_assert_eq!(field.count() as usize, bits.iter().filter(|&&bit| bit).count());
+            prop_assert_eq!(field.is_full(), bits.iter().all(|&bit| bit));
+            prop_assert_eq!(Bitfield::from_bytes(geometry, field.as_bytes()), Ok(field));
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_a_field_that_spells_them_or_an_error(
+            pieces in 1_u32..40, bytes in prop::collection::vec(any::<u8>(), 0..6)
+        ) {
+            if let Ok(field) = Bitfield::from_bytes(geometry(pieces), &bytes) {
+                prop_assert_eq!(field.as_bytes(), &bytes[..]);
+                prop_assert!(field.count() <= pieces);
+            }
+        }
+
+        #[test]
+        fn one_field_offers_another_what_that_one_lacks(pieces in 1_u32..40, mine: u64, theirs: u64) {
+            let geometry = geometry(pieces);
+            let field = |bits: u64| {
+                let mut field = Bitfield::empty(geometry);
+                geometry.all().filter(|piece| bits >> piece.number() & 1 == 1).for_each(|piece| {
+                    field.set(piece);
+                });
+                field
+            };
+            let (mine, theirs) = (field(mine), field(theirs));
+            let want = geometry.all().any(|piece| mine.has(piece) && !theirs.has(piece));
+            prop_assert_eq!(mine.offers(&theirs), want);
+        }
+    }
+
+    #[test]
+    fn the_first_piece_is_the_high_bit_and_spare_bits_are_zero() {
+        let geometry = geometry(10);
+        let mut field = Bitfield::empty(geometry);
+        field.set(geometry.piece(0).unwrap());
+        field.set(geometry.piece(9).unwrap());
+        assert_eq!(field.as_bytes(), [0x80, 0x40]);
+        assert_eq!(Bitfield::full(geometry).as_bytes(), [0xff, 0xc0]);
+        assert!(Bitfield::full(geometry).is_full());
+        assert_eq!(
+            Bitfield::from_bytes(geometry, &[0xff, 0xe0]).unwrap_err().to_string(),
+            "a spare bit is set in a bitfield's last byte `0b11100000`"
+        );
+        assert_eq!(Bitfield::from_bytes(geometry, &[0xff]), Err(BadBitfield::Length { got: 1, want: 2 }));
+    }
+}

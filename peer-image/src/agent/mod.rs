@@ -1,1 +1,231 @@
-//! agent
+//! What runs in each node, PID 1 of its container: shape, drop privileges, wait at the gate, run the role, report.
+//!
+//! Shaping, gate, completion and events do not depend on the built-in client, so that another client's program can
+//! take its place in the same container.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`clock`] | the machine's monotonic clock and the trial's |
+//! | [`report`] | events on standard output |
+//! | [`privileges`] | gives up all capabilities |
+//! | [`gate`] | one common start for all nodes |
+//! | [`ending`] | when and why a node stops |
+//! | [`storage`] | keeps and verifies what came |
+//! | [`progress`] | what was moved from and to whom |
+//! | [`tracker`] | the HTTP tracker |
+//! | [`web`] | the little of HTTP that tracker, server and clients share |
+//! | [`http_server`], [`http_client`] | the two sides of client-server |
+//! | [`peer`], [`connection`] | the swarm core on real sockets |
+
+pub mod clock;
+pub mod connection;
+pub mod ending;
+pub mod gate;
+pub mod http_client;
+pub mod http_server;
+pub mod peer;
+pub mod privileges;
+pub mod progress;
+pub mod report;
+pub mod storage;
+pub mod tracker;
+pub mod web;
+
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use self::clock::Epoch;
+use self::ending::Ending;
+use self::report::Reporter;
+use crate::event::{ErrorKind, Event, exit};
+use crate::link::{self, LinkError};
+use crate::node::{Gate, NodeSpec, Role};
+
+/// Why a node cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// Decides the exit code.
+    pub kind: ErrorKind,
+    /// What, and the cure.
+    pub message: String,
+}
+
+impl Failure {
+    /// The trial went wrong.
+    pub fn trial(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Trial, message: message.into() }
+    }
+
+    /// The machine lacks something.
+    pub fn machine(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Machine, message: message.into() }
+    }
+}
+
+impl From<LinkError> for Failure {
+    fn from(error: LinkError) -> Self {
+        Self::machine(error.to_string())
+    }
+}
+
+/// A node that passed the gate: what every role starts from.
+#[derive(Debug)]
+pub struct Started {
+    /// What it was told.
+    pub spec: NodeSpec,
+    /// Where it reports.
+    pub reporter: Rc<Reporter>,
+    /// The trial's clock.
+    pub epoch: Epoch,
+    /// Where the tracker (and gate) is.
+    pub tracker: std::net::IpAddr,
+    /// Where the server is, if the gate knows one.
+    pub server: Option<std::net::IpAddr>,
+    /// The connection to the gate, kept so that the gate sees who is there.
+    pub gate: gate::Seat,
+}
+
+/// The agent: `peer '<node specification as JSON>'`.
+#[must_use]
+pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
+    let code = match arguments.into_iter().nth(1).as_deref().map(serde_json::from_str::<NodeSpec>) {
+        Some(Ok(spec)) => run(spec),
+        Some(Err(error)) => usage(&format!("the node specification cannot be read: {error}")),
+        None => usage("no node specification (hint: the harness starts this program, with a JSON argument)"),
+    };
+    ExitCode::from(u8::try_from(code).expect("exit codes are small"))
+}
+
+fn usage(message: &str) -> i32 {
+    eprintln!("peer: {message}");
+    exit::USAGE
+}
+
+fn run(spec: NodeSpec) -> i32 {
+    let reporter = Rc::new(Reporter::new(&spec.name));
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            reporter.emit(Event::Error { kind: ErrorKind::Machine, message: format!("no event loop: {error}") });
+            return exit::MACHINE;
+        }
+    };
+    let local = tokio::task::LocalSet::new();
+    match local.block_on(&runtime, live(spec, Rc::clone(&reporter))) {
+        Ok(()) => exit::FINE,
+        Err(Failure { kind, message }) => {
+            eprintln!("peer: {message}");
+            reporter.emit(Event::Error { kind, message });
+            match kind {
+                ErrorKind::Machine => exit::MACHINE,
+                ErrorKind::Trial => exit::TRIAL,
+                ErrorKind::Internal => exit::INTERNAL,
+            }
+        }
+    }
+}
+
+/// One life of a node, from its first line to its last.
+async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
+    let boot_id = clock::boot_id().map_err(|e| Failure::machine(format!("no boot id in `/proc`: {e}")))?;
+    reporter.emit(Event::Boot {
+        agent: env!("CARGO_PKG_VERSION").to_owned(),
+        spec: Box::new(spec.clone()),
+        boot_id: boot_id.clone(),
+        kernel: clock::kernel_release(),
+    });
+    let mut ending = Ending::new().map_err(|e| Failure::machine(format!("cannot wait for signals: {e}")))?;
+    let shaped = link::shape(None, spec.link, &spec.congestion).await?;
+    let interface = shaped.interface.clone();
+    reporter.emit(Event::Shaped(shaped));
+    privileges::drop_all().map_err(|e| Failure::machine(e.to_string()))?;
+
+    let outcome = match spec.gate.clone() {
+        Gate::Keep { expect } => tracker::run(&spec, Rc::clone(&reporter), expect, boot_id, &mut ending).await,
+        Gate::At { address } => {
+            let address = address.parse().map_err(|e| Failure::trial(format!("gate address `{address}`: {e}")))?;
+            let prepared = prepare(&spec, &reporter).await?;
+            tokio::select! {
+                passed = gate::pass(address, &spec, &reporter, boot_id, prepared.pieces()) => {
+                    let (epoch, server, gate) = passed?;
+                    let tracker = std::net::SocketAddr::ip(&address);
+                    let started = Started { spec, reporter: Rc::clone(&reporter), epoch, tracker, server, gate };
+                    count(&reporter, &interface).await;
+                    ending.schedule_leave(&started.spec.leaves, epoch);
+                    tokio::select! {
+                        outcome = prepared.run(started, &mut ending) => outcome,
+                        () = count_on(&reporter, &interface) => unreachable!("it counts for ever"),
+                    }
+                }
+                why = stopped() => {
+                    reporter.emit(Event::Left { why });
+                    Ok(())
+                }
+            }
+        }
+    };
+    count(&reporter, &interface).await;
+    outcome
+}
+
+/// A stop before the gate opened.
+async fn stopped() -> crate::event::Leave {
+    match Ending::new() {
+        Ok(mut ending) => ending.wait().await,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// A role that listens already and waits for the gate.
+#[derive(Debug)]
+enum Prepared {
+    Peer(Box<peer::Prepared>),
+    Server(http_server::Prepared),
+    Client(Box<http_client::Prepared>),
+}
+
+async fn prepare(spec: &NodeSpec, reporter: &Rc<Reporter>) -> Result<Prepared, Failure> {
+    Ok(match spec.role {
+        Role::Tracker => return Err(Failure::trial("a tracker keeps the gate, it does not pass it")),
+        Role::HttpServer => Prepared::Server(http_server::prepare().await?),
+        Role::HttpClient => Prepared::Client(Box::new(http_client::prepare(spec, reporter).await?)),
+        Role::InitialSeed | Role::Leecher => Prepared::Peer(Box::new(peer::prepare(spec, reporter).await?)),
+    })
+}
+
+impl Prepared {
+    /// Pieces that it has already.
+    fn pieces(&self) -> u32 {
+        match self {
+            Self::Peer(peer) => peer.pieces(),
+            Self::Server(_) => 0,
+            Self::Client(client) => client.pieces(),
+        }
+    }
+
+    async fn run(self, started: Started, ending: &mut Ending) -> Result<(), Failure> {
+        match self {
+            Self::Peer(peer) => peer.run(started, ending).await,
+            Self::Server(server) => server.run(started, ending).await,
+            Self::Client(client) => client.run(started, ending).await,
+        }
+    }
+}
+
+/// Time between two looks at the link's counters: a node that is killed leaves those of a few seconds before.
+const COUNT_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
+
+async fn count_on(reporter: &Reporter, interface: &str) {
+    loop {
+        tokio::time::sleep(COUNT_EVERY).await;
+        count(reporter, interface).await;
+    }
+}
+
+async fn count(reporter: &Reporter, interface: &str) {
+    match link::counters(interface).await {
+        Ok(counters) => reporter.emit(Event::Counters(counters)),
+        Err(error) => reporter.emit(Event::Warning { message: format!("the link's counters cannot be read: {error}") }),
+    }
+}

@@ -1,0 +1,67 @@
+//! When and why a node stops: its planned leave, its completion, or a signal.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::clock::Epoch;
+use crate::event::Leave;
+use crate::node::OnComplete;
+use crate::swarm::time::{Span, Timestamp};
+
+/// When and why a node stops.
+#[derive(Debug)]
+pub struct Ending {
+    term: Signal,
+    int: Signal,
+    epoch: Option<Epoch>,
+    planned: Option<Timestamp>,
+    after_completion: Option<Timestamp>,
+}
+
+impl Ending {
+    /// Only signals end the node so far.
+    ///
+    /// # Errors
+    /// If no signal handler can be set.
+    pub fn new() -> io::Result<Self> {
+        let term = signal(SignalKind::terminate())?;
+        let int = signal(SignalKind::interrupt())?;
+        Ok(Self { term, int, epoch: None, planned: None, after_completion: None })
+    }
+
+    /// The node leaves at the first of these moments (ns after the start) that is not past.
+    pub fn schedule_leave(&mut self, leaves: &[u64], epoch: Epoch) {
+        let now = epoch.now();
+        self.epoch = Some(epoch);
+        self.planned = leaves.iter().map(|&at| Timestamp(at)).filter(|&at| at > now).min();
+    }
+
+    /// The node has the whole file now.
+    pub fn completed(&mut self, on_complete: OnComplete) {
+        let now = self.epoch.map(Epoch::now).unwrap_or_default();
+        self.after_completion = match on_complete {
+            OnComplete::Stay => None,
+            OnComplete::Leave => Some(now),
+            OnComplete::Linger(nanos) => Some(now + Span(nanos)),
+        };
+    }
+
+    /// Waits until the node is to stop. May be dropped and called again.
+    pub async fn wait(&mut self) -> Leave {
+        let epoch = self.epoch;
+        let until = |at: Option<Timestamp>| async move {
+            match (epoch, at) {
+                (Some(epoch), Some(at)) => epoch.sleep_until(at).await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = self.term.recv() => Leave::Stopped,
+            _ = self.int.recv() => Leave::Stopped,
+            () = until(self.planned) => Leave::Planned,
+            () = until(self.after_completion) => Leave::Completed,
+        }
+    }
+}

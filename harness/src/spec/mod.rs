@@ -1,7 +1,7 @@
 //! An experiment file to a checked [`Spec`]: defaults filled, units read, factors multiplied out, and every
 //! problem reported at once with its file, line, key path and cure.
 //!
-//! [`file`] mirrors the YAML and alone knows the YAML crate; [`check`] turns it into a [`Spec`], with `reader` (keys
+//! [`mod@file`] mirrors the YAML and alone knows the YAML crate; [`check`] turns it into a [`Spec`], with `reader` (keys
 //! one by one), `values` (what one value may be), `factors`, `classes` and `churn`; [`error`] is what goes wrong.
 //! This stage knows nothing of plans, engines or results.
 

@@ -1,1 +1,3 @@
-//! commands
+//! Commands: the only place where the stages are joined.
+
+pub mod plan;

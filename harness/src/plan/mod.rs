@@ -1,12 +1,14 @@
 //! A [`Spec`] to a [`Plan`]: every cell, trial, node and scheduled event, fixed before anything starts.
 //!
 //! The same spec gives the same bytes. Random choices come from streams named after what they decide
-//! (`churn/<peer>`), so that one more peer changes no other peer's schedule. This stage knows nothing of engines,
-//! and computes no bounds.
+//! (`churn/<peer's number>`), so that one more peer changes no other peer's schedule. This stage knows nothing of
+//! engines, and computes no bounds.
 
 pub mod matrix;
 pub mod schedule;
 pub mod topology;
+
+use std::fmt;
 
 use peer_image::node::{Behaviour, FileSpec, Link, OnComplete, Role};
 use serde::{Deserialize, Serialize};
@@ -51,7 +53,7 @@ pub struct Cell {
 pub struct Trial {
     /// Which repeat, from 1.
     pub repeat: u32,
-    /// Seed of all that is random in it.
+    /// Seed of all that is random in it; the same in every cell.
     pub seed: u64,
     /// What is distributed.
     pub file: FileSpec,
@@ -64,7 +66,7 @@ pub struct Trial {
 /// One node of a trial.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
-    /// `tracker`, `server`, `peer-01`, …
+    /// `tracker`, `server`, `peer-01`, … padded to the width of N.
     pub name: String,
     /// What it does.
     pub role: Role,
@@ -103,6 +105,17 @@ pub enum Action {
     Crash,
     /// It comes back (the controller acts).
     Rejoin(Keeps),
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Leave => "leaves",
+            Self::Crash => "is killed",
+            Self::Rejoin(Keeps::Pieces) => "comes back with its pieces",
+            Self::Rejoin(Keeps::Nothing) => "comes back with nothing",
+        })
+    }
 }
 
 /// What a spec comes to. Pure: the same spec gives an equal plan.

@@ -1,1 +1,3 @@
-//! report
+//! What people read. Recomputes nothing.
+
+pub mod plan;

@@ -1,1 +1,264 @@
-//! spec/check
+//! A [`Document`] to a [`Spec`]: defaults filled, factors multiplied out, and every problem noted before giving up.
+//!
+//! This file knows the keys and what they mean together; what one value may be is in `values`, how keys are read
+//! one by one in `reader`. It computes no bounds: whether a timeout leaves time enough is the plan command's to say.
+
+use peer_image::node::{Choker, Link, Picker, Pipeline, Policy, Storage};
+
+use super::churn::{churn, seconds};
+use super::classes::classes;
+use super::error::Problem;
+use super::factors::{self, CELLS_MAX};
+use super::file::Document;
+use super::reader::{Fault, Findings, Section, Varying, View};
+use super::{Architecture, Combination, Factor, Settings, Spec, values};
+use crate::quantity::show_size;
+
+/// The seed of an experiment that gives none: a constant, so that no result depends on an unprinted one.
+pub const SEED: u64 = 1;
+/// Most trials of a cell.
+const REPEATS_MAX: u32 = 1_000;
+/// Most nodes of all trials together: what a plan in memory, and a year, can hold.
+const NODES_MAX: u64 = 2_000_000;
+
+/// Default piece length, bytes.
+const PIECE: u64 = 256 << 10;
+const PIECE_MIN: u64 = 16 << 10;
+const PIECE_MAX: u64 = 16 << 20;
+/// Files are shorter than that, bytes.
+const FILE_END: u64 = 256 << 30;
+
+/// Default of `timeout`, nanoseconds.
+const TIMEOUT: u64 = 600 * 1_000_000_000;
+/// Default of `start_timeout`, nanoseconds.
+const START_TIMEOUT: u64 = 60 * 1_000_000_000;
+
+const KEYS: [&str; 17] = [
+    "name",
+    "question",
+    "seed",
+    "repeats",
+    "architecture",
+    "peers",
+    "file",
+    "server",
+    "links",
+    "classes",
+    "policy",
+    "storage",
+    "congestion",
+    "on_complete",
+    "churn",
+    "timeout",
+    "start_timeout",
+];
+
+const ARCHITECTURES: &[(&str, Architecture)] =
+    &[("client-server", Architecture::ClientServer), ("p2p", Architecture::P2p)];
+const STORAGES: &[(&str, Storage)] = &[("none", Storage::None), ("memory", Storage::Memory), ("disk", Storage::Disk)];
+const PICKERS: &[(&str, Picker)] =
+    &[("rarest-first", Picker::RarestFirst), ("random", Picker::Random), ("sequential", Picker::Sequential)];
+const CHOKERS: &[(&str, Choker)] =
+    &[("tit-for-tat", Choker::TitForTat), ("round-robin", Choker::RoundRobin), ("unlimited", Choker::Unlimited)];
+
+/// What the file means.
+///
+/// # Errors
+/// All problems in the file's order, and whether the search was given up for their number.
+pub fn check(document: &Document) -> Result<Spec, (Vec<Problem>, bool)> {
+    let mut findings = Findings::default();
+    let varying = factors::factors(document, &mut findings);
+    let spec = examine(document, &varying, &mut findings);
+    let full = findings.is_full();
+    match spec {
+        Some(spec) if findings.is_empty() => Ok(spec),
+        _ => Err((findings.problems(document), full)),
+    }
+}
+
+fn examine(document: &Document, varying: &[Varying<'_>], findings: &mut Findings) -> Option<Spec> {
+    let too_many = factors::cells(varying) > CELLS_MAX;
+    if too_many {
+        let sizes: Vec<String> =
+            varying.iter().map(|factor| format!("{} of `{}`", factor.levels.len(), factor.path)).collect();
+        let fault = Fault::new(format!("the factors come to more than {CELLS_MAX} cells: {}", sizes.join(" × ")));
+        findings.add(document.root.id, "", fault.hint("fewer levels, or several experiments"));
+    }
+    let singles = factors::one_at_a_time(varying);
+    let mut head = None;
+    for (index, choice) in singles.iter().enumerate() {
+        let mut view = View::new(findings, varying, choice, index == 0);
+        let root = view.root(document, &KEYS)?;
+        if index == 0 {
+            head = describe(&mut view, &root);
+        }
+        settings(&mut view, &root);
+        if findings.is_full() {
+            return None;
+        }
+    }
+    if too_many {
+        return None;
+    }
+
+    let mut combinations = Vec::new();
+    for choice in factors::product(varying) {
+        let mut view = View::new(findings, varying, &choice, false);
+        let root = view.root(document, &KEYS)?;
+        let settings = settings(&mut view, &root);
+        if findings.is_full() {
+            return None;
+        }
+        let levels = varying.iter().zip(&choice).map(|(factor, level)| as_written(factor, *level)).collect();
+        combinations.extend(settings.map(|settings| Combination { levels, settings }));
+    }
+    if !findings.is_empty() {
+        return None;
+    }
+    same_levels(varying, &combinations, findings);
+
+    let (name, question, seed, repeats) = head?;
+    let nodes: u64 = combinations.iter().map(|combination| u64::from(combination.settings.peers()) + 2).sum::<u64>()
+        * u64::from(repeats);
+    if nodes > NODES_MAX {
+        let fault = Fault::new(format!("all trials together come to {nodes} nodes, more than {NODES_MAX}"));
+        findings.add(document.root.id, "", fault.hint("fewer levels, repeats or peers, or several experiments"));
+    }
+    let factors = varying
+        .iter()
+        .map(|factor| Factor {
+            key: factor.path.clone(),
+            levels: (0..factor.levels.len()).map(|level| as_written(factor, level)).collect(),
+        })
+        .collect();
+    Some(Spec { name, question, seed, repeats, factors, combinations })
+}
+
+fn as_written(factor: &Varying<'_>, level: usize) -> String {
+    factor.levels[level].value.scalar().unwrap_or_default()
+}
+
+/// Notes levels of one factor that are written differently and mean the same: their cells would be the same.
+fn same_levels(varying: &[Varying<'_>], combinations: &[Combination], findings: &mut Findings) {
+    let mut stride = combinations.len();
+    for factor in varying {
+        let size = factor.levels.len();
+        stride /= size;
+        let alone = |level: usize| &combinations[level * stride].settings;
+        for level in 1..size {
+            if let Some(earlier) = (0..level).find(|earlier| alone(*earlier) == alone(level)) {
+                let (this, other) = (as_written(factor, level), as_written(factor, earlier));
+                let fault = Fault::new(format!("the level `{this}` means the same as `{other}`"));
+                findings.add(factor.levels[level].id, &factor.path, fault.hint("each level once"));
+            }
+        }
+    }
+}
+
+fn describe<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option<(String, String, u64, u32)> {
+    let name = view.need(root, "name", values::name);
+    let question = view.need(root, "question", values::text);
+    let seed = view.read(root, "seed", |v| values::whole(v, 0..=u64::MAX)).unwrap_or(SEED);
+    let repeats = view.read(root, "repeats", |v| values::whole(v, 1..=REPEATS_MAX)).unwrap_or(1);
+    Some((name?, question?, seed, repeats))
+}
+
+/// Everything that one cell is run with; nothing if something, noted, is wrong.
+fn settings<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option<Settings> {
+    let architecture = view.need(root, "architecture", |v| values::word(v, ARCHITECTURES));
+    let file = file(view, root);
+    let server = server(view, root);
+    let classes = classes(view, root);
+    let policy = policy(view, root);
+    let storage = or_default(view, root, "storage", Storage::None, |v| values::word(v, STORAGES));
+    let congestion = or_default(view, root, "congestion", "cubic".to_owned(), values::congestion);
+    let timeout = or_default(view, root, "timeout", TIMEOUT, values::time);
+    let start_timeout = or_default(view, root, "start_timeout", START_TIMEOUT, values::time);
+    let churn = churn(view, root, timeout, storage);
+    let (size, piece) = file?;
+    Some(Settings {
+        architecture: architecture?,
+        size,
+        piece,
+        server: server?,
+        classes: classes?,
+        policy: policy?,
+        storage: storage?,
+        congestion: congestion?,
+        churn: churn?,
+        start_timeout: seconds(start_timeout?),
+        timeout: seconds(timeout?),
+    })
+}
+
+/// The value at a key, the default if it is absent, nothing if it is, noted, wrong.
+fn or_default<'a, T>(
+    view: &mut View<'a, '_>,
+    within: &Section<'a>,
+    key: &str,
+    default: T,
+    parse: impl FnOnce(&super::file::Value) -> Result<T, Fault>,
+) -> Option<T> {
+    if within.entries.iter().any(|entry| entry.key == key) { view.read(within, key, parse) } else { Some(default) }
+}
+
+fn file<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option<(u64, u32)> {
+    let section = view.need_section(root, "file", &["size", "piece"])?;
+    let size = view.need(&section, "size", values::size);
+    let piece = or_default(view, &section, "piece", PIECE, |value| {
+        let piece = values::size(value)?;
+        if piece.is_power_of_two() && (PIECE_MIN..=PIECE_MAX).contains(&piece) {
+            return Ok(piece);
+        }
+        let near = piece.checked_next_power_of_two().unwrap_or(PIECE_MAX).clamp(PIECE_MIN, PIECE_MAX);
+        let fault = if piece.is_power_of_two() {
+            Fault::new(format!("`{}` is out of range", show_size(piece)))
+        } else {
+            Fault::new(format!("`{}` is not a power of two", show_size(piece)))
+        };
+        let range = format!("a power of two from {} to {}", show_size(PIECE_MIN), show_size(PIECE_MAX));
+        Err(fault.hint(format!("{range}, such as `{}`", show_size(near))))
+    });
+    let (size, piece) = (size?, piece?);
+    if size >= FILE_END {
+        let fault = Fault::new(format!("`{}` is too large", show_size(size)));
+        view.fault(&section, "size", fault.hint(format!("less than {}", show_size(FILE_END))));
+    }
+    if size < piece {
+        let fault = Fault::new(format!("`{}` is smaller than a piece of `{}`", show_size(size), show_size(piece)));
+        view.fault(&section, "size", fault.hint("a larger `size` or a smaller `piece`"));
+    }
+    Some((size, u32::try_from(piece).expect("a piece is at most 16 MiB")))
+}
+
+fn server<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option<Link> {
+    let section = view.need_section(root, "server", &["up", "down"])?;
+    let up = view.need(&section, "up", values::rate);
+    let down = view.need(&section, "down", values::rate);
+    Some(Link { up: up?, down: down? })
+}
+
+fn policy<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option<Policy> {
+    let default = Policy::default();
+    if !root.entries.iter().any(|entry| entry.key == "policy") {
+        return Some(default);
+    }
+    let known = ["picker", "choker", "slots", "neighbours", "pipeline", "endgame", "super_seeding"];
+    let section = view.section(root, "policy", &known)?;
+    let picker = or_default(view, &section, "picker", default.picker, |v| values::word(v, PICKERS));
+    let choker = or_default(view, &section, "choker", default.choker, |v| values::word(v, CHOKERS));
+    let slots = or_default(view, &section, "slots", default.slots, |v| values::whole(v, 1..=1_000));
+    let neighbours = or_default(view, &section, "neighbours", default.neighbours, |v| values::whole(v, 1..=1_000));
+    let pipeline: Option<Pipeline> = or_default(view, &section, "pipeline", default.pipeline, values::pipeline);
+    let endgame = or_default(view, &section, "endgame", default.endgame, values::flag);
+    let super_seeding = or_default(view, &section, "super_seeding", default.super_seeding, values::flag);
+    Some(Policy {
+        picker: picker?,
+        choker: choker?,
+        slots: slots?,
+        neighbours: neighbours?,
+        pipeline: pipeline?,
+        endgame: endgame?,
+        super_seeding: super_seeding?,
+    })
+}

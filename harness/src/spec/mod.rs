@@ -1,15 +1,62 @@
 //! An experiment file to a checked [`Spec`]: defaults filled, units read, factors multiplied out, and every
 //! problem reported at once with its file, line, key path and cure.
 //!
-//! [`file`] mirrors the YAML and alone knows the YAML crate; [`check`] turns it into a [`Spec`]; [`error`] is what
-//! goes wrong. This stage knows nothing of plans, engines or results.
+//! [`mod@file`] mirrors the YAML and alone knows the YAML crate; [`check`] turns it into a [`Spec`], with `reader` (keys
+//! one by one), `values` (what one value may be), `factors`, `classes` and `churn`; [`error`] is what goes wrong.
+//! This stage knows nothing of plans, engines or results.
 
 pub mod check;
+mod churn;
+mod classes;
 pub mod error;
+mod factors;
 pub mod file;
+mod reader;
+mod values;
+
+use std::fmt;
+use std::path::Path;
 
 use peer_image::node::{Behaviour, Link, OnComplete, Policy, Storage};
 use serde::{Deserialize, Serialize};
+
+pub use error::SpecError;
+
+/// Reads and checks an experiment file.
+///
+/// # Errors
+/// If it cannot be read, or with every problem that it has.
+pub fn load(path: &Path) -> Result<Spec, SpecError> {
+    let file = path.display().to_string();
+    match std::fs::read(path) {
+        Ok(bytes) => parse_bytes(&file, &bytes),
+        Err(source) => Err(SpecError::Read { file, source }),
+    }
+}
+
+/// Checks the text of an experiment file; `file` is its name in messages.
+///
+/// # Errors
+/// With every problem that it has.
+pub fn parse(file: &str, text: &str) -> Result<Spec, SpecError> {
+    let wrong = |problems, more| SpecError::Wrong { file: file.to_owned(), problems, more };
+    let document = file::Document::read(text).map_err(|problem| wrong(vec![problem], false))?;
+    check::check(&document).map_err(|(problems, more)| wrong(problems, more))
+}
+
+fn parse_bytes(file: &str, bytes: &[u8]) -> Result<Spec, SpecError> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => parse(file, text),
+        Err(error) => Err(SpecError::Wrong {
+            file: file.to_owned(),
+            problems: vec![
+                error::Problem::of_file(format!("the file is not UTF-8 from byte {} on", error.valid_up_to()))
+                    .hint("is this a text file?"),
+            ],
+            more: false,
+        }),
+    }
+}
 
 /// A checked experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -89,6 +136,15 @@ pub enum Architecture {
     ClientServer,
     /// Peers exchange pieces (BitTorrent).
     P2p,
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::ClientServer => "client-server",
+            Self::P2p => "p2p",
+        })
+    }
 }
 
 /// Peers that are alike.

@@ -1,0 +1,319 @@
+//! What a plan would do, as `harness plan` prints it: cells with their bounds, nodes with their links, what happens
+//! to them and when, and what it costs.
+//!
+//! Bounds come as plain numbers from whoever joins the stages; this module computes none, and touches nothing.
+
+use std::fmt::Write as _;
+
+use peer_image::node::{Behaviour, OnComplete};
+
+use crate::plan::{Cell, Node, Plan, Trial};
+use crate::quantity::{show_rate, show_size, show_time};
+
+/// Columns that the text keeps to, except where a single name is longer.
+const COLUMNS: usize = 100;
+/// Widest cell id that stands on one line with its numbers.
+const ID_COLUMNS: usize = 36;
+/// What a trial takes over its payload bound, for the estimate of wall time.
+const OVER_BOUND: f64 = 1.1;
+/// Starting and removing one container, seconds.
+const PER_NODE: f64 = 0.2;
+/// Network, gate and teardown of one trial, seconds.
+const PER_TRIAL: f64 = 2.0;
+
+/// What the formulas allow a cell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CellEstimate {
+    /// Lower bound on the distribution time at the links' rates, seconds.
+    pub bound_seconds: f64,
+    /// The term that sets it, such as `N·F/u_s`.
+    pub binding: String,
+    /// The same at the rates that are left for the file after headers, seconds.
+    pub payload_bound_seconds: f64,
+}
+
+/// The text of `harness plan`. `estimates` has one entry for each cell of the plan, in its order.
+#[must_use]
+pub fn render(plan: &Plan, estimates: &[CellEstimate]) -> String {
+    debug_assert_eq!(plan.cells.len(), estimates.len(), "one estimate for each cell");
+    let mut text = String::new();
+    let line = |text: &mut String, line: &str| {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    };
+    for part in wrap(&format!("{}: {}", plan.name, plan.question), COLUMNS) {
+        line(&mut text, &part);
+    }
+    let trials: usize = plan.cells.iter().map(|cell| cell.trials.len()).sum();
+    let repeats = plan.cells.first().map_or(0, |cell| cell.trials.len());
+    let sum = format!(
+        "{} × {} = {}, seed {}",
+        counted(plan.cells.len(), "cell"),
+        counted(repeats, "repeat"),
+        counted(trials, "trial"),
+        plan.seed
+    );
+    line(&mut text, &sum);
+
+    line(&mut text, "");
+    for row in table(plan, estimates) {
+        line(&mut text, &row);
+    }
+    for cell in &plan.cells {
+        line(&mut text, "");
+        for row in details(cell) {
+            line(&mut text, &row);
+        }
+    }
+
+    line(&mut text, "");
+    for warning in warnings(plan, estimates) {
+        for (index, part) in wrap(&warning, COLUMNS - 2).iter().enumerate() {
+            line(&mut text, &if index == 0 { part.clone() } else { format!("  {part}") });
+        }
+    }
+    let peak = plan.cells.iter().flat_map(|cell| &cell.trials).map(|trial| trial.nodes.len()).max().unwrap_or(0);
+    line(&mut text, &format!("estimated wall time: {}", rough(wall_seconds(plan, estimates))));
+    line(&mut text, &format!("at most {} at once", counted(peak, "container")));
+    line(&mut text, "this is a plan: nothing was started, built or written");
+    text
+}
+
+/// Estimated time for all trials, one after the other, seconds.
+#[must_use]
+pub fn wall_seconds(plan: &Plan, estimates: &[CellEstimate]) -> f64 {
+    let trial = |cell: &Cell, estimate: &CellEstimate, trial: &Trial| {
+        let transfer = (estimate.payload_bound_seconds * OVER_BOUND).min(cell.settings.timeout);
+        #[expect(clippy::cast_precision_loss, reason = "a thousand nodes")]
+        let nodes = trial.nodes.len() as f64;
+        transfer + PER_NODE * nodes + PER_TRIAL
+    };
+    let cells = plan.cells.iter().zip(estimates);
+    cells.map(|(cell, estimate)| cell.trials.iter().map(|t| trial(cell, estimate, t)).sum::<f64>()).sum()
+}
+
+fn table(plan: &Plan, estimates: &[CellEstimate]) -> Vec<String> {
+    let wide = plan.cells.iter().map(|cell| cell.id.len()).max().unwrap_or(0).clamp(4, ID_COLUMNS);
+    let row = |id: &str, n: &str, f: &str, bound: &str, payload: &str, binding: &str, timeout: &str| {
+        format!("{id:<wide$}  {n:>4}  {f:>8}  {bound:>9}  {payload:>9}  {binding:<14}  {timeout}")
+    };
+    let mut rows = vec![row("cell", "N", "F", "bound", "payload", "set by", "timeout")];
+    for (cell, estimate) in plan.cells.iter().zip(estimates) {
+        let mut id = cell.id.as_str();
+        if id.len() > wide {
+            rows.push(id.to_owned());
+            id = "";
+        }
+        rows.push(row(
+            id,
+            &cell.settings.peers().to_string(),
+            &show_size(cell.settings.size),
+            &format!("{:.1} s", estimate.bound_seconds),
+            &format!("{:.1} s", estimate.payload_bound_seconds),
+            &estimate.binding,
+            &show_seconds(cell.settings.timeout),
+        ));
+    }
+    rows
+}
+
+/// The nodes and the schedule of a cell's first trial.
+fn details(cell: &Cell) -> Vec<String> {
+    let Some(trial) = cell.trials.first() else { return Vec::new() };
+    let peers = cell.settings.peers();
+    let to_complete = trial.nodes.iter().filter(|node| node.to_complete).count();
+    let head = format!(
+        "{}, repeat {}: {}, {to_complete} of {} to complete",
+        cell.id,
+        trial.repeat,
+        counted(trial.nodes.len(), "container"),
+        counted(peers as usize, "peer"),
+    );
+    let mut rows = wrap(&head, COLUMNS);
+    let groups = groups(trial);
+    let label = |group: &Group<'_>| match group.first.class.as_str() {
+        "" => group.first.name.clone(),
+        class => format!("{class} × {}", group.names.len()),
+    };
+    let wide = groups.iter().map(|group| label(group).chars().count()).max().unwrap_or(0);
+    let link = |group: &Group<'_>| match group.first.link {
+        Some(link) => (format!("up {}", show_rate(link.up)), format!("down {}", show_rate(link.down))),
+        None => ("unshaped".to_owned(), String::new()),
+    };
+    let wide_up = groups.iter().map(|group| link(group).0.len()).max().unwrap_or(0);
+    let wide_down = groups.iter().map(|group| link(group).1.len()).max().unwrap_or(0);
+    let wide_conduct = groups.iter().map(|group| conduct(group.first).len()).max().unwrap_or(0);
+    for group in &groups {
+        let (up, down) = link(group);
+        let head = format!(
+            "  {:<wide$}  {up:<wide_up$}  {down:<wide_down$}  {:<wide_conduct$}  ",
+            label(group),
+            conduct(group.first)
+        );
+        if group.first.class.is_empty() {
+            rows.push(head);
+            continue;
+        }
+        let names = runs(&group.names);
+        if head.chars().count() + names.chars().count() <= COLUMNS {
+            rows.push(head + &wrap(&names, COLUMNS)[0]);
+        } else {
+            rows.push(head);
+            rows.extend(wrap(&names, COLUMNS - 6).into_iter().map(|part| format!("      {part}")));
+        }
+    }
+    if cell.settings.churn.is_some() && trial.schedule.is_empty() {
+        rows.push("  nobody leaves before the timeout".to_owned());
+    }
+    for event in &trial.schedule {
+        let at = std::time::Duration::from_nanos(event.at).as_secs_f64();
+        rows.push(format!("  {at:>9.3} s  {}  {}", event.node, event.action));
+    }
+    rows
+}
+
+/// Nodes of a trial that are alike.
+struct Group<'a> {
+    first: &'a Node,
+    names: Vec<&'a str>,
+}
+
+fn groups(trial: &Trial) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for node in &trial.nodes {
+        match groups.iter_mut().find(|group| !node.class.is_empty() && group.first.class == node.class) {
+            Some(group) => group.names.push(&node.name),
+            None => groups.push(Group { first: node, names: vec![&node.name] }),
+        }
+    }
+    groups
+}
+
+/// What a peer does that its link does not say.
+fn conduct(node: &Node) -> String {
+    if node.class.is_empty() {
+        return String::new();
+    }
+    let after = match node.on_complete {
+        OnComplete::Stay => "stays".to_owned(),
+        OnComplete::Leave => "leaves when done".to_owned(),
+        OnComplete::Linger(time) => format!("lingers {}", show_time(time)),
+    };
+    match node.behaviour {
+        Behaviour::Honest => after,
+        Behaviour::Corrupting => format!("corrupts, {after}"),
+        Behaviour::FreeRider => format!("rides free, {after}"),
+    }
+}
+
+/// Names in order, neighbours in number as `first … last`.
+fn runs(names: &[&str]) -> String {
+    let number = |name: &str| name.rsplit('-').next().and_then(|digits| digits.parse::<u32>().ok());
+    let mut runs: Vec<(&str, &str)> = Vec::new();
+    for name in names {
+        match runs.last_mut() {
+            Some((_, last)) if number(last).and_then(|n| n.checked_add(1)) == number(name) => *last = name,
+            _ => runs.push((name, name)),
+        }
+    }
+    let shown = runs.into_iter().map(|(first, last)| {
+        // Spaces that must not be broken stand as no-break spaces until the text is wrapped.
+        if first == last { first.to_owned() } else { format!("{first}\u{a0}…\u{a0}{last}") }
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+/// Lines of at most so many columns, broken at spaces.
+fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("there is always a last line");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() <= columns {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines.into_iter().map(|line| line.replace('\u{a0}', " ")).collect()
+}
+
+fn warnings(plan: &Plan, estimates: &[CellEstimate]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (cell, estimate) in plan.cells.iter().zip(estimates) {
+        if estimate.payload_bound_seconds >= cell.settings.timeout {
+            warnings.push(format!(
+                "warning: {}: the timeout of {} is below the {:.1} s that the links need at least (hint: a longer `timeout`)",
+                cell.id,
+                show_seconds(cell.settings.timeout),
+                estimate.payload_bound_seconds,
+            ));
+        }
+        for trial in &cell.trials {
+            if !trial.nodes.iter().any(|node| node.to_complete) {
+                warnings.push(format!(
+                    "warning: {}, repeat {}: churn removes every peer for good, so there is no distribution time \
+                     (hint: longer sessions, a smaller `share`, or `rejoin`)",
+                    cell.id, trial.repeat,
+                ));
+            }
+        }
+    }
+    warnings
+}
+
+fn show_seconds(seconds: f64) -> String {
+    match std::time::Duration::try_from_secs_f64(seconds).ok().and_then(|time| u64::try_from(time.as_nanos()).ok()) {
+        Some(nanoseconds) => show_time(nanoseconds),
+        None => format!("{seconds} s"),
+    }
+}
+
+fn counted(n: usize, what: &str) -> String {
+    let mut text = format!("{n} {what}");
+    if n != 1 {
+        text.push('s');
+    }
+    text
+}
+
+/// A time as one would say it.
+fn rough(seconds: f64) -> String {
+    let mut text = "about ".to_owned();
+    let written = match seconds {
+        s if s < 99.5 => write!(text, "{s:.0} s"),
+        s if s < 99.5 * 60.0 => write!(text, "{:.0} min", s / 60.0),
+        s => write!(text, "{:.1} h", s / 3600.0),
+    };
+    written.expect("writing to a string does not fail");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_in_number_are_shown_as_a_range() {
+        assert_eq!(runs(&["peer-1"]), "peer-1");
+        assert_eq!(
+            runs(&["peer-08", "peer-09", "peer-10", "peer-12"]).replace('\u{a0}', " "),
+            "peer-08 … peer-10, peer-12"
+        );
+    }
+
+    #[test]
+    fn times_are_said_roughly() {
+        assert_eq!(rough(12.3), "about 12 s");
+        assert_eq!(rough(150.0), "about 2 min");
+        assert_eq!(rough(40_000.0), "about 11.1 h");
+    }
+
+    #[test]
+    fn text_is_broken_at_spaces() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("unbreakable", 3), ["unbreakable"]);
+    }
+}

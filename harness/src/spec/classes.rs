@@ -1,0 +1,266 @@
+//! Peers by class: shares or counts to whole peers, each class with its link.
+
+use peer_image::node::{Behaviour, Link, OnComplete};
+
+use super::Class;
+use super::file::Value;
+use super::reader::{Fault, Section, View};
+use super::values;
+use crate::quantity::{WHOLE, show_share};
+
+/// Most peers of a trial. A Linux bridge has at most 1,024 ports; with tracker and server this leaves some over.
+pub(super) const PEERS_MAX: u32 = 998;
+
+const BEHAVIOURS: &[(&str, Behaviour)] =
+    &[("honest", Behaviour::Honest), ("corrupting", Behaviour::Corrupting), ("free-rider", Behaviour::FreeRider)];
+
+/// How many belong to a class, as written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Share(u64),
+    Count(u32),
+}
+
+/// N, as a value.
+pub(super) fn peers(value: &Value) -> Result<u32, Fault> {
+    match value {
+        Value::Integer(n) if *n > i128::from(PEERS_MAX) => Err(too_many(*n)),
+        Value::Integer(n) if *n < 1 => {
+            Err(Fault::new(format!("`{n}` peers")).hint(format!("from 1 to {PEERS_MAX} peers")))
+        }
+        other => values::whole(other, 1..=PEERS_MAX),
+    }
+}
+
+fn too_many(n: i128) -> Fault {
+    Fault::new(format!("`{n}` peers, a tracker and a server are more than the 1000 nodes that one Docker bridge holds"))
+        .hint(format!("at most {PEERS_MAX} peers"))
+}
+
+/// The classes of the file; a single one called `peers` if it has none.
+pub(super) fn classes<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option<Vec<Class>> {
+    let links = view.section(root, "links", &["up", "down"]);
+    let up = links.as_ref().and_then(|links| view.need(links, "up", values::rate));
+    let down = links.as_ref().and_then(|links| view.need(links, "down", values::rate));
+    let on_complete = view.read(root, "on_complete", values::on_complete).unwrap_or(OnComplete::Stay);
+    let has_links = root.entries.iter().any(|entry| entry.key == "links");
+    let has_peers = root.entries.iter().any(|entry| entry.key == "peers");
+    let n = view.read(root, "peers", peers);
+
+    if !root.entries.iter().any(|entry| entry.key == "classes") {
+        if !has_peers {
+            view.need(root, "peers", peers);
+        }
+        if !has_links {
+            view.need_section(root, "links", &[]);
+        }
+        let (count, up, down) = (n?, up?, down?);
+        let link = Link { up, down };
+        return Some(vec![Class { name: "peers".to_owned(), count, link, on_complete, behaviour: Behaviour::Honest }]);
+    }
+
+    let section = view.names(root, "classes")?;
+    if section.entries.is_empty() {
+        view.fault(root, "classes", Fault::new("no class").hint("name at least one, or leave `classes` out"));
+        return None;
+    }
+    let mut classes = Vec::new();
+    let mut parts = Vec::new();
+    for entry in section.entries {
+        if !values::is_name(&entry.key) {
+            let fault = Fault::new(format!("`{}` cannot name a class", entry.key)).hint("1 to 48 of a-z, 0-9 and `-`");
+            view.findings.add(entry.id, &section.path_of(&entry.key), fault);
+        }
+        let known = ["share", "count", "up", "down", "on_complete", "behaviour"];
+        let Some(class) = view.section(&section, &entry.key, &known) else { continue };
+        let up = own_or(view, &class, "up", has_links, up);
+        let down = own_or(view, &class, "down", has_links, down);
+        let on_complete = view.read(&class, "on_complete", values::on_complete).unwrap_or(on_complete);
+        let behaviour = view.read(&class, "behaviour", |v| values::word(v, BEHAVIOURS)).unwrap_or(Behaviour::Honest);
+        if let Some(part) = part(view, &class) {
+            parts.push((class.clone(), part));
+        }
+        if let (Some(up), Some(down)) = (up, down) {
+            classes.push(Class { name: entry.key.clone(), count: 0, link: Link { up, down }, on_complete, behaviour });
+        }
+    }
+    if parts.len() < section.entries.len() {
+        return None;
+    }
+    let counts = match parts[0].1 {
+        Part::Share(_) => by_share(view, root, &parts, has_peers, n),
+        Part::Count(_) => by_count(view, root, &parts, n),
+    }?;
+    if classes.len() < counts.len() {
+        return None;
+    }
+    for (class, count) in classes.iter_mut().zip(counts) {
+        class.count = count;
+    }
+    Some(classes)
+}
+
+/// A class's own rate, or that of `links`.
+fn own_or<'a>(
+    view: &mut View<'a, '_>,
+    class: &Section<'a>,
+    key: &str,
+    has_links: bool,
+    common: Option<u64>,
+) -> Option<u64> {
+    if class.entries.iter().any(|entry| entry.key == key) {
+        return view.read(class, key, values::rate);
+    }
+    if !has_links {
+        view.fault(
+            class,
+            key,
+            Fault::new("missing").hint(format!("give the class its own `{key}`, or all peers `links`")),
+        );
+    }
+    common
+}
+
+fn part<'a>(view: &mut View<'a, '_>, class: &Section<'a>) -> Option<Part> {
+    let has = |key: &str| class.entries.iter().any(|entry| entry.key == key);
+    match (has("share"), has("count")) {
+        (true, true) => {
+            view.fault(class, "count", Fault::new("both `share` and `count`").hint("keep one of them"));
+            None
+        }
+        (false, false) => {
+            view.fault(class, "share", Fault::new("missing").hint("add `share: 30 %` or `count: 3`"));
+            None
+        }
+        (true, false) => match view.read(class, "share", values::share)? {
+            0 => {
+                view.fault(class, "share", Fault::new("`0 %` is a class without peers").hint("leave the class out"));
+                None
+            }
+            share => Some(Part::Share(share)),
+        },
+        (false, true) => view.read(class, "count", peers).map(Part::Count),
+    }
+}
+
+fn by_share<'a>(
+    view: &mut View<'a, '_>,
+    root: &Section<'a>,
+    parts: &[(Section<'a>, Part)],
+    has_peers: bool,
+    n: Option<u32>,
+) -> Option<Vec<u32>> {
+    let mut shares = Vec::new();
+    for (class, part) in parts {
+        match part {
+            Part::Share(share) => shares.push(*share),
+            Part::Count(_) => mixed(view, class, "count"),
+        }
+    }
+    if !has_peers {
+        view.need(root, "peers", peers);
+    }
+    if shares.len() < parts.len() {
+        return None;
+    }
+    let sum: u64 = shares.iter().sum();
+    if sum != WHOLE {
+        let fault = Fault::new(format!("the shares add up to {}", show_share(sum))).hint("they must add up to 100 %");
+        view.fault(root, "classes", fault);
+        return None;
+    }
+    let n = n?;
+    let counts = apportion(n, &shares);
+    for ((class, _), (count, share)) in parts.iter().zip(counts.iter().zip(&shares)) {
+        if *count == 0 {
+            let fault = Fault::new(format!("{} of {n} peers comes to no peer", show_share(*share)))
+                .hint("more peers, a larger share, or leave the class out");
+            view.fault(class, "share", fault);
+        }
+    }
+    Some(counts)
+}
+
+fn by_count<'a>(
+    view: &mut View<'a, '_>,
+    root: &Section<'a>,
+    parts: &[(Section<'a>, Part)],
+    n: Option<u32>,
+) -> Option<Vec<u32>> {
+    let mut counts = Vec::new();
+    for (class, part) in parts {
+        match part {
+            Part::Count(count) => counts.push(*count),
+            Part::Share(_) => mixed(view, class, "share"),
+        }
+    }
+    if counts.len() < parts.len() {
+        return None;
+    }
+    let sum: u64 = counts.iter().map(|count| u64::from(*count)).sum();
+    if sum > u64::from(PEERS_MAX) {
+        view.fault(root, "classes", too_many(i128::from(sum)));
+        return None;
+    }
+    if let Some(n) = n
+        && u64::from(n) != sum
+    {
+        let fault = Fault::new(format!("the counts add up to {sum}, and `peers` is {n}"))
+            .hint("leave `peers` out, or make them agree");
+        view.fault(root, "classes", fault);
+        return None;
+    }
+    Some(counts)
+}
+
+fn mixed<'a>(view: &mut View<'a, '_>, class: &Section<'a>, key: &str) {
+    let other = if key == "count" { "share" } else { "count" };
+    let fault =
+        Fault::new(format!("`{key}` in one class, `{other}` in another")).hint("shares for all, or counts for all");
+    view.fault(class, key, fault);
+}
+
+/// Shares of [`WHOLE`] to whole peers by largest remainder; among equal remainders the earlier class comes first.
+pub(super) fn apportion(n: u32, shares: &[u64]) -> Vec<u32> {
+    let quota = |share: u64| u64::from(n) * share;
+    let mut counts: Vec<u32> =
+        shares.iter().map(|share| u32::try_from(quota(*share) / WHOLE).expect("a part of a u32 is one")).collect();
+    let mut order: Vec<usize> = (0..shares.len()).collect();
+    order.sort_by_key(|index| std::cmp::Reverse(quota(shares[*index]) % WHOLE));
+    let missing = n - counts.iter().sum::<u32>();
+    for index in order.into_iter().take(missing as usize) {
+        counts[index] += 1;
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn shares_come_to_whole_peers_by_largest_remainder() {
+        let percent = |shares: &[u64]| shares.iter().map(|share| share * WHOLE / 100).collect::<Vec<_>>();
+        assert_eq!(apportion(10, &percent(&[30, 70])), [3, 7]);
+        assert_eq!(apportion(10, &percent(&[25, 75])), [3, 7]);
+        assert_eq!(apportion(7, &percent(&[33, 33, 34])), [2, 2, 3]);
+        assert_eq!(apportion(1, &percent(&[40, 60])), [0, 1]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_peer_has_one_class(n in 1..=PEERS_MAX, cuts in proptest::collection::vec(0..=WHOLE, 0..8)) {
+            let mut cuts = cuts;
+            cuts.extend([0, WHOLE]);
+            cuts.sort_unstable();
+            let shares: Vec<u64> = cuts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            let counts = apportion(n, &shares);
+            prop_assert_eq!(counts.iter().sum::<u32>(), n);
+            for (count, share) in counts.iter().zip(&shares) {
+                let exact = f64::from(n) * *share as f64 / WHOLE as f64;
+                prop_assert!((f64::from(*count) - exact).abs() < 1.0 + 1e-9);
+            }
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! What the experiment file may say, and what is said about one that is wrong: one snapshot for each mistake.
+
+use harness::spec::{self, Architecture, Churn, Keeps, Rejoin, Session, Spec};
+use peer_image::node::{Behaviour, Choker, Link, OnComplete, Picker, Pipeline, Policy, Storage};
+
+const VALID: &str = "\
+name: sample
+question: How long?
+architecture: p2p
+peers: 10
+file: { size: 32 MiB }
+server: { up: 40 mbit, down: 40 mbit }
+links: { up: 4 mbit, down: 40 mbit }
+";
+
+/// The sample with a line replaced by another (or more), or with lines added where `from` is empty.
+fn with(from: &str, to: &str) -> String {
+    if from.is_empty() {
+        return format!("{VALID}{to}\n");
+    }
+    assert!(VALID.contains(from), "the sample has no `{from}`");
+    VALID.replace(from, to)
+}
+
+fn read(text: &str) -> Spec {
+    spec::parse("x.yaml", text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn settings(text: &str) -> spec::Settings {
+    let spec = read(text);
+    assert_eq!(spec.combinations.len(), 1, "one cell");
+    spec.combinations[0].settings.clone()
+}
+
+#[test]
+fn what_a_file_leaves_out_has_its_default() {
+    let spec = read(VALID);
+    assert_eq!((spec.name.as_str(), spec.question.as_str(), spec.seed, spec.repeats), ("sample", "How long?", 1, 1));
+    assert_eq!(spec.factors, []);
+    let settings = &spec.combinations[0].settings;
+    assert_eq!(settings.architecture, Architecture::P2p);
+    assert_eq!((settings.size, settings.piece), (32 << 20, 256 << 10));
+    assert_eq!(settings.server, Link { up: 40_000_000, down: 40_000_000 });
+    assert_eq!(settings.peers(), 10);
+    assert_eq!(settings.classes.len(), 1);
+    assert_eq!(settings.classes[0].name, "peers");
+    assert_eq!(settings.classes[0].link, Link { up: 4_000_000, down: 40_000_000 });
+    assert_eq!(settings.classes[0].on_complete, OnComplete::Stay);
+    assert_eq!(settings.classes[0].behaviour, Behaviour::Honest);
+    assert_eq!(settings.policy, Policy::default());
+    assert_eq!(settings.storage, Storage::None);
+    assert_eq!(settings.congestion, "cubic");
+    assert_eq!(settings.churn, None);
+    assert_eq!((settings.start_timeout, settings.timeout), (60.0, 600.0));
+}
+
+#[test]
+fn every_key_is_taken_as_written() {
+    let text = "\
+name: full
+question: Everything?
+seed: 18446744073709551615
+repeats: 5
+architecture: client-server
+peers: 10
+file: { size: 100 MiB, piece: 1 MiB }
+server: { up: 10 mbit, down: 20 mbit }
+links: { up: 1.5 mbit, down: 16 mbit }
+classes:
+  fast: { share: 30 %, up: 8 mbit, down: 80 mbit, on_complete: leave }
+  slow: { share: 60 % }
+  bad:  { share: 10 %, behaviour: corrupting }
+policy:
+  picker: sequential
+  choker: round-robin
+  slots: 7
+  neighbours: 20
+  pipeline: 12
+  endgame: false
+  super_seeding: true
+storage: disk
+congestion: bbr
+on_complete: linger 30 s
+churn:
+  session: { uniform: { from: 10 s, to: 1 min } }
+  share: 50 %
+  leave: { graceful: 70 %, crash: 30 % }
+  rejoin: { after: 5 s, share: 25 %, keeps: pieces }
+timeout: 2 min
+start_timeout: 30 s
+";
+    let spec = read(text);
+    assert_eq!((spec.seed, spec.repeats), (u64::MAX, 5));
+    let settings = &spec.combinations[0].settings;
+    assert_eq!(settings.architecture, Architecture::ClientServer);
+    assert_eq!((settings.size, settings.piece), (100 << 20, 1 << 20));
+    let classes: Vec<_> = settings.classes.iter().map(|c| (c.name.as_str(), c.count, c.link.up, c.behaviour)).collect();
+    assert_eq!(
+        classes,
+        [
+            ("fast", 3, 8_000_000, Behaviour::Honest),
+            ("slow", 6, 1_500_000, Behaviour::Honest),
+            ("bad", 1, 1_500_000, Behaviour::Corrupting)
+        ]
+    );
+    assert_eq!(settings.classes[0].on_complete, OnComplete::Leave);
+    assert_eq!(settings.classes[1].on_complete, OnComplete::Linger(30_000_000_000));
+    let policy = Policy {
+        picker: Picker::Sequential,
+        choker: Choker::RoundRobin,
+        slots: 7,
+        neighbours: 20,
+        pipeline: Pipeline::Blocks(12),
+        endgame: false,
+        super_seeding: true,
+    };
+    assert_eq!(settings.policy, policy);
+    assert_eq!((settings.storage, settings.congestion.as_str()), (Storage::Disk, "bbr"));
+    let churn = Churn {
+        session: Session::Uniform { from: 10.0, to: 60.0 },
+        share: 0.5,
+        crash: 0.3,
+        rejoin: Some(Rejoin { after: 5.0, share: 0.25, keeps: Keeps::Pieces }),
+    };
+    assert_eq!(settings.churn, Some(churn));
+    assert_eq!((settings.start_timeout, settings.timeout), (30.0, 120.0));
+}
+
+#[test]
+fn classes_by_count_need_no_peers_and_no_common_links() {
+    let text = with("peers: 10\n", "").replace(
+        "links: { up: 4 mbit, down: 40 mbit }",
+        "classes: { a: { count: 3, up: 1 mbit, down: 1 mbit }, b: { count: 4, up: 2 mbit, down: 2 mbit } }",
+    );
+    assert_eq!(settings(&text).peers(), 7);
+}
+
+#[test]
+fn one_of_graceful_and_crash_may_be_left_out() {
+    let churned = |leave: &str| {
+        let text = with("", &format!("churn: {{ session: {{ fixed: {{ after: 9 s }} }}{leave} }}"));
+        settings(&text).churn.expect("churn").crash
+    };
+    assert_eq!(churned(""), 0.0);
+    assert_eq!(churned(", leave: { crash: 30 % }"), 0.3);
+    assert_eq!(churned(", leave: { graceful: 70 % }"), 0.3);
+}
+
+#[test]
+fn lists_anywhere_are_factors_and_the_last_varies_fastest() {
+    let text = VALID
+        .replace("architecture: p2p", "architecture: [client-server, p2p]")
+        .replace("peers: 10", "peers: [5, 10]")
+        + "churn: { session: { exponential: { mean: [30 s, 1 min, 90 s] } } }\npolicy: { endgame: [true, false] }\n";
+    let spec = read(&text);
+    let keys: Vec<&str> = spec.factors.iter().map(|factor| factor.key.as_str()).collect();
+    assert_eq!(keys, ["architecture", "peers", "churn.session.exponential.mean", "policy.endgame"]);
+    assert_eq!(spec.factors[2].levels, ["30 s", "1 min", "90 s"]);
+    assert_eq!(spec.combinations.len(), 24);
+    assert_eq!(spec.combinations[0].levels, ["client-server", "5", "30 s", "true"]);
+    assert_eq!(spec.combinations[1].levels, ["client-server", "5", "30 s", "false"]);
+    assert_eq!(spec.combinations[2].levels, ["client-server", "5", "1 min", "true"]);
+    assert_eq!(spec.combinations[23].levels, ["p2p", "10", "90 s", "false"]);
+    let last = &spec.combinations[23].settings;
+    assert_eq!((last.architecture, last.peers(), last.policy.endgame), (Architecture::P2p, 10, false));
+    assert_eq!(last.churn.as_ref().map(|churn| churn.session), Some(Session::Exponential { mean: 90.0 }));
+}
+
+#[test]
+fn ten_thousand_cells_are_not_too_many() {
+    let seconds: Vec<String> = (1..=100).map(|n| format!("{n} s")).collect();
+    let numbers: Vec<String> = (1..=100).map(|n| n.to_string()).collect();
+    let lists = format!("start_timeout: [{}]\npolicy: {{ slots: [{}] }}", seconds.join(", "), numbers.join(", "));
+    assert_eq!(read(&with("", &lists)).combinations.len(), 10_000);
+}
+
+/// Name of the snapshot, what of the sample is replaced, by what.
+const MISTAKES: &[(&str, &str, &str)] = &[
+    ("unknown key", "links: {", "linsk: {"),
+    ("unknown key within", "down: 40 mbit }\nlinks", "dwon: 40 mbit }\nlinks"),
+    ("unknown key near nothing", "", "colour: blue"),
+    ("wrong type", "peers: 10", "peers: ten"),
+    ("mapping where a scalar belongs", "peers: 10", "peers: { min: 1 }"),
+    ("scalar where a mapping belongs", "file: { size: 32 MiB }", "file: 32 MiB"),
+    ("nothing where a value belongs", "architecture: p2p", "architecture:"),
+    ("missing unit", "up: 4 mbit", "up: 4"),
+    ("foreign unit", "up: 4 mbit", "up: 4 Mbps"),
+    ("ambiguous size", "32 MiB", "32 MB"),
+    ("duplicate key", "peers: 10", "peers: 10\npeers: 20"),
+    ("duplicate key within", "up: 4 mbit", "up: 4 mbit, up: 5 mbit"),
+    ("missing keys", "server: { up: 40 mbit, down: 40 mbit }\nlinks", "classes: { a: { share: 100 % } }\nlink"),
+    ("missing key within", "server: { up: 40 mbit, down: 40 mbit }", "server: { up: 40 mbit }"),
+    ("no peers", "peers: 10", "peers: 0"),
+    ("negative peers", "peers: 10", "peers: -3"),
+    ("more peers than a bridge holds", "peers: 10", "peers: [998, 999]"),
+    ("zero rate", "up: 4 mbit", "up: 0 mbit"),
+    ("negative rate", "up: 4 mbit", "up: -4 mbit"),
+    ("rate that is not a number", "up: 4 mbit", "up: .nan"),
+    ("rate out of range", "up: 4 mbit", "up: [1 bit, 200 gbit]"),
+    ("rate that is not whole bytes", "up: 4 mbit", "up: 1001 bit"),
+    ("file smaller than a piece", "32 MiB", "100 KiB"),
+    ("piece not a power of two", "32 MiB", "32 MiB, piece: 300 KiB"),
+    ("piece out of range", "32 MiB", "1 GiB, piece: [8 KiB, 32 MiB]"),
+    ("file too large", "32 MiB", "256 GiB"),
+    ("shares that do not add up", "", "classes: { a: { share: 30 % }, b: { share: 60 % } }"),
+    ("counts that do not add up", "", "classes: { a: { count: 3 }, b: { count: 6 } }"),
+    ("shares and counts mixed", "", "classes: { a: { share: 30 % }, b: { count: 7 } }"),
+    ("share and count in one class", "", "classes: { a: { share: 30 %, count: 3 }, b: { share: 70 % } }"),
+    ("neither share nor count", "", "classes: { a: { up: 1 mbit } }"),
+    ("class that comes to no peer", "", "classes: { a: { share: 2 % }, b: { share: 98 % } }"),
+    ("class name", "", "classes: { Fast Ones: { share: 100 % } }"),
+    ("no class", "", "classes: {}"),
+    ("class without a link", "links: { up: 4 mbit, down: 40 mbit }", "classes: { a: { share: 100 %, up: 1 mbit } }"),
+    ("session that ends before it begins", "", "churn: { session: { uniform: { from: 60 s, to: 30 s } } }"),
+    ("session of no time", "", "churn: { session: { exponential: { mean: 0 s } } }"),
+    ("session beyond the timeout", "", "churn: { session: { fixed: { after: 10 min } } }"),
+    ("two sessions", "", "churn: { session: { fixed: { after: 1 s }, exponential: { mean: 3 s } } }"),
+    ("session of no kind", "", "churn: { session: { normal: { mean: 3 s } } }"),
+    ("session without a mapping", "", "churn: { session: 30 s }"),
+    ("leave shares", "", "churn: { session: { fixed: { after: 9 s } }, leave: { graceful: 70 %, crash: 40 % } }"),
+    (
+        "pieces kept in memory",
+        "",
+        "storage: memory\nchurn: { session: { fixed: { after: 9 s } }, rejoin: { after: 1 s, keeps: pieces } }",
+    ),
+    ("unknown word", "architecture: p2p", "architecture: [p2p, client_server]"),
+    ("word near nothing", "", "storage: tape"),
+    ("yes for true", "", "policy: { endgame: yes }"),
+    ("zero slots", "", "policy: { slots: 0, neighbours: 2.5, pipeline: deep }"),
+    ("on complete", "", "on_complete: linger 30"),
+    ("congestion", "", "congestion: TCP Cubic"),
+    ("name that is no directory", "name: sample", "name: My Sample/1"),
+    ("empty list", "peers: 10", "peers: []"),
+    ("duplicate levels", "peers: 10", "peers: [5, 10, 5]"),
+    ("levels that mean the same", "up: 4 mbit", "up: [4 mbit, 8 mbit, 4000 kbit]"),
+    ("list of lists", "peers: 10", "peers: [[5, 10]]"),
+    ("repeats as a factor", "", "repeats: [1, 2]"),
+    ("repeats out of range", "", "repeats: 0"),
+    ("seed out of range", "", "seed: -1"),
+    ("too many nodes", "peers: 10", "peers: [900, 901, 902]\nrepeats: 1000"),
+    ("not yaml", "peers: 10", "peers: [10"),
+];
+
+#[test]
+fn each_mistake_is_reported_with_its_place_its_key_path_and_its_cure() {
+    for (name, from, to) in MISTAKES {
+        let error = spec::parse("x.yaml", &with(from, to)).expect_err(name);
+        insta::assert_snapshot!(name.replace(' ', "_"), error, to);
+    }
+}
+
+#[test]
+fn all_problems_are_reported_at_once_in_the_files_order() {
+    let text = "\
+name: All Wrong
+architecture: [p2p, pigeon]
+peers: [0, 10]
+file: { size: 32, piece: 300 KiB, pice: 1 MiB }
+server: { up: -1 mbit, up: 40 mbit }
+links: { up: 4 Mb, down: 40 mbit }
+churn:
+  session: { uniform: { from: 2 min, to: 1 min } }
+  leave: { graceful: 70 %, crash: 31 % }
+timeout: 10
+";
+    insta::assert_snapshot!(spec::parse("experiments/x.yaml", text).expect_err("all wrong"));
+}
+
+#[test]
+fn too_many_cells_are_refused_and_their_levels_checked_all_the_same() {
+    let seconds: Vec<String> = (0..=100).map(|n| format!("{n} s")).collect();
+    let numbers: Vec<String> = (1..=100).map(|n| n.to_string()).collect();
+    let lists = format!("start_timeout: [{}]\npolicy: {{ slots: [{}] }}", seconds.join(", "), numbers.join(", "));
+    insta::assert_snapshot!(spec::parse("x.yaml", &with("", &lists)).expect_err("10,100 cells"));
+}
+
+#[test]
+fn the_search_is_given_up_after_a_hundred_problems() {
+    let keys: Vec<String> = (0..500).map(|n| format!("key{n}: 1")).collect();
+    let error = spec::parse("x.yaml", &with("", &keys.join("\n"))).expect_err("500 unknown keys").to_string();
+    assert_eq!(error.lines().count(), 101);
+    assert!(error.ends_with("more than 100 problems; the rest is not shown"), "{error}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_or_is_no_text_is_refused_by_name() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let absent = directory.path().join("absent.yaml");
+    let error = spec::load(&absent).expect_err("absent").to_string();
+    assert!(error.starts_with("error: ") && error.contains("absent.yaml: cannot be read"), "{error}");
+    let binary = directory.path().join("binary.yaml");
+    std::fs::write(&binary, b"name: \xff\n").expect("written");
+    let error = spec::load(&binary).expect_err("binary").to_string();
+    assert!(error.contains("binary.yaml: the file is not UTF-8 from byte 6 on"), "{error}");
+}

@@ -37,7 +37,7 @@ use std::rc::Rc;
 use self::clock::Epoch;
 use self::ending::Ending;
 use self::report::Reporter;
-use crate::event::{ErrorKind, Event, exit};
+use crate::event::{ErrorKind, Event, Shaped, exit};
 use crate::link::{self, LinkError};
 use crate::node::{Gate, NodeSpec, Role};
 
@@ -137,8 +137,7 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
     });
     let mut ending = Ending::new().map_err(|e| Failure::machine(format!("cannot wait for signals: {e}")))?;
     let shaped = link::shape(None, spec.link, &spec.congestion).await?;
-    let interface = shaped.interface.clone();
-    reporter.emit(Event::Shaped(shaped));
+    reporter.emit(Event::Shaped(shaped.clone()));
     privileges::drop_all().map_err(|e| Failure::machine(e.to_string()))?;
 
     let outcome = match spec.gate.clone() {
@@ -151,11 +150,11 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
                     let (epoch, server, gate) = passed?;
                     let tracker = std::net::SocketAddr::ip(&address);
                     let started = Started { spec, reporter: Rc::clone(&reporter), epoch, tracker, server, gate };
-                    count(&reporter, &interface).await;
+                    count(&reporter, &shaped).await;
                     ending.schedule_leave(&started.spec.leaves, epoch);
                     tokio::select! {
                         outcome = prepared.run(started, &mut ending) => outcome,
-                        () = count_on(&reporter, &interface) => unreachable!("it counts for ever"),
+                        () = count_on(&reporter, &shaped) => unreachable!("it counts for ever"),
                     }
                 }
                 why = stopped() => {
@@ -165,7 +164,7 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
             }
         }
     };
-    count(&reporter, &interface).await;
+    count(&reporter, &shaped).await;
     outcome
 }
 
@@ -216,15 +215,15 @@ impl Prepared {
 /// Time between two looks at the link's counters: a node that is killed leaves those of a few seconds before.
 const COUNT_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 
-async fn count_on(reporter: &Reporter, interface: &str) {
+async fn count_on(reporter: &Reporter, shaped: &Shaped) {
     loop {
         tokio::time::sleep(COUNT_EVERY).await;
-        count(reporter, interface).await;
+        count(reporter, shaped).await;
     }
 }
 
-async fn count(reporter: &Reporter, interface: &str) {
-    match link::counters(interface).await {
+async fn count(reporter: &Reporter, shaped: &Shaped) {
+    match link::counters(shaped).await {
         Ok(counters) => reporter.emit(Event::Counters(counters)),
         Err(error) => reporter.emit(Event::Warning { message: format!("the link's counters cannot be read: {error}") }),
     }

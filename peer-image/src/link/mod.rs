@@ -1,1 +1,226 @@
-//! link
+//! The node's access link: shape the own interface, read back what the kernel took, count.
+//!
+//! Everything goes over netlink in the network namespace of the calling thread; no `tc` program is needed. It must
+//! not know of roles, trials or events' transport.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | `interface` | which interface is the link |
+//! | `tbf` | how large bucket and queue are, and their bytes on netlink (pure) |
+//! | `congestion` | which congestion control later connections get |
+//! | `netlink` | a connection to the kernel |
+//! | [`LinkError`] | what can be missing, and the cure |
+//!
+//! ```text
+//! upload     sockets ──▶ eth0: tbf (up) ──▶ network
+//! download   network ──▶ eth0: ingress ── u32, mirred ──▶ ifb-down: tbf (down) ──▶ sockets
+//! ```
+//!
+//! [`shape`] needs the capability NET_ADMIN; [`counters`] needs none, so it works after the capabilities are dropped.
+
+mod congestion;
+mod error;
+mod interface;
+mod netlink;
+mod tbf;
+
+use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::LinkAttribute;
+use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
+use rtnetlink::{Handle, LinkIfb, LinkUnspec};
+
+pub use self::congestion::SYSTEM as SYSTEM_CONGESTION;
+pub use self::error::{Doing, LinkError, Part};
+use self::interface::Interface;
+use self::tbf::Bucket;
+use crate::event::{Counters, Queue, Shape, Shaped};
+use crate::node::Link;
+
+/// The interface that downloads pass through.
+const MIRROR: &str = "ifb-down";
+/// Where ingress filters hang: the handle that the kernel gives every ingress queue.
+const INGRESS_HANDLE: u32 = 0xffff_0000;
+/// `ETH_P_ALL` in network byte order, as the kernel wants it: any other order is accepted and matches nothing.
+const EVERY_PROTOCOL: u16 = 0x0003_u16.to_be();
+/// The kind of the ingress queue.
+const INGRESS: &str = "ingress";
+
+/// Shapes the node's link, and says what the kernel took.
+///
+/// * `interface`: its name, or `None` for the first one but loopback that has an IPv4 address.
+/// * `link`: rates in bit/s on the link, Ethernet headers included; `None` leaves it unshaped.
+/// * `congestion`: congestion control of all later connections, of this and any other process in the namespace, or
+///   [`SYSTEM_CONGESTION`].
+///
+/// Connections that were made before keep their congestion control and the size of their offload packets: call it
+/// first. A second call in the same namespace replaces what the first one made, and counts from zero. Must be called
+/// within a tokio runtime that drives sockets.
+///
+/// # Errors
+///
+/// [`LinkError`]: NET_ADMIN or a part of the kernel is missing, the congestion control is unknown, there is no such
+/// interface, or the kernel took another rate. With no link and the system's congestion control nothing is changed
+/// and NET_ADMIN is not needed.
+pub async fn shape(interface: Option<&str>, link: Option<Link>, congestion: &str) -> Result<Shaped, LinkError> {
+    let handle = netlink::connect()?;
+    let interface = interface::find(&handle, interface).await?;
+    let buckets = match link {
+        Some(link) => Some((bucket(link.up, &interface)?, bucket(link.down, &interface)?)),
+        None => None,
+    };
+
+    clear(&handle, &interface).await?;
+    // Before the queues, so that the probe's packet is in nobody's count.
+    let congestion = congestion::apply(&handle, &interface, congestion).await?;
+    let (up, down) = match (link, buckets) {
+        (Some(link), Some((up, down))) => {
+            limit_offload(&handle, &interface, tbf::offload_limit(link.up)).await?;
+            let mirror = make_mirror(&handle).await?;
+            put_bucket(&handle, mirror, &down).await?;
+            redirect(&handle, interface.index, mirror).await?;
+            put_bucket(&handle, interface.index, &up).await?;
+            let queues = queues(&handle).await?;
+            (
+                Some(taken(&queues, interface.index, &interface.name, link.up, &up)?),
+                Some(taken(&queues, mirror, MIRROR, link.down, &down)?),
+            )
+        }
+        _ => (None, None),
+    };
+    Ok(Shaped { interface: interface.name, mtu: interface.mtu, congestion, up, down })
+}
+
+/// What the queues of a shaped link counted since they were made; zeros for an unshaped one.
+///
+/// Needs no capability. Must be called within a tokio runtime that drives sockets.
+///
+/// # Errors
+///
+/// [`LinkError::Unshaped`] if somebody removed a queue; otherwise netlink's own.
+pub async fn counters(shaped: &Shaped) -> Result<Counters, LinkError> {
+    if shaped.up.is_none() && shaped.down.is_none() {
+        return Ok(Counters::default());
+    }
+    let handle = netlink::connect()?;
+    let up = interface::index_of(&handle, &shaped.interface).await?;
+    let down = interface::index_of(&handle, MIRROR).await?;
+    let queues = queues(&handle).await?;
+    let count = |index: Option<u32>, interface: &str| -> Result<Queue, LinkError> {
+        index
+            .and_then(|index| root(&queues, index))
+            .filter(|queue| tbf::kind(queue) == Some(tbf::KIND))
+            .and_then(tbf::count)
+            .ok_or_else(|| LinkError::Unshaped { interface: interface.to_owned() })
+    };
+    Ok(Counters { up: count(up, &shaped.interface)?, down: count(down, MIRROR)? })
+}
+
+fn bucket(rate: u64, interface: &Interface) -> Result<Bucket, LinkError> {
+    Bucket::new(rate, interface.mtu).ok_or(LinkError::Rate { rate })
+}
+
+/// Removes what an earlier call made; asks for nothing where there is nothing.
+async fn clear(handle: &Handle, interface: &Interface) -> Result<(), LinkError> {
+    let clearing = |error: rtnetlink::Error| LinkError::netlink(Doing::Clear, &error);
+    for queue in queues(handle).await?.iter().filter(|queue| is_of(queue, interface.index)) {
+        let ours = match tbf::kind(queue) {
+            Some(tbf::KIND) => queue.header.parent == TcHandle::ROOT,
+            Some(INGRESS) => true,
+            _ => false,
+        };
+        if ours {
+            let mut request = handle.qdisc().del(queue.header.index);
+            request.message_mut().header.parent = queue.header.parent;
+            request.execute().await.map_err(clearing)?;
+        }
+    }
+    if let Some(mirror) = interface::index_of(handle, MIRROR).await? {
+        handle.link().del(mirror).execute().await.map_err(clearing)?;
+        // The limit on offload packets came with it.
+        limit_offload(handle, interface, tbf::OFFLOAD_KERNEL).await?;
+    }
+    Ok(())
+}
+
+/// Lets sockets hand at most `bytes` at once to the interface.
+async fn limit_offload(handle: &Handle, interface: &Interface, bytes: u32) -> Result<(), LinkError> {
+    let change =
+        LinkUnspec::new_with_index(interface.index).append_extra_attribute(LinkAttribute::GsoMaxSize(bytes)).build();
+    handle.link().change(change).execute().await.map_err(|error| LinkError::netlink(Doing::Offload, &error))
+}
+
+/// Makes the interface that downloads pass through, up; returns its number.
+async fn make_mirror(handle: &Handle) -> Result<u32, LinkError> {
+    let made = handle.link().add(LinkIfb::new(MIRROR).up().build()).execute().await;
+    made.map_err(|error| LinkError::netlink(Doing::Mirror, &error))?;
+    interface::index_of(handle, MIRROR)
+        .await?
+        .ok_or_else(|| LinkError::Protocol { doing: Doing::Mirror, what: format!("`{MIRROR}` is not there") })
+}
+
+/// Sends all that arrives at `from` through `to`.
+async fn redirect(handle: &Handle, from: u32, to: u32) -> Result<(), LinkError> {
+    let from = signed(from)?;
+    let made = handle.qdisc().add(from).ingress().execute().await;
+    made.map_err(|error| LinkError::netlink(Doing::Ingress, &error))?;
+    let refused = |error: rtnetlink::Error| LinkError::netlink(Doing::Redirect, &error);
+    let filter = handle.traffic_filter(from).add().parent(INGRESS_HANDLE).protocol(EVERY_PROTOCOL);
+    filter.redirect(to).map_err(refused)?.execute().await.map_err(refused)
+}
+
+/// Puts a `tbf` at the root of an interface.
+async fn put_bucket(handle: &Handle, index: u32, bucket: &Bucket) -> Result<(), LinkError> {
+    let mut message = TcMessage::with_index(signed(index)?);
+    message.header.parent = TcHandle::ROOT;
+    message.attributes = vec![TcAttribute::Kind(tbf::KIND.to_owned()), bucket.options()];
+    // The library's own request for a queue cannot carry options of a kind that it does not know.
+    let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewQueueDiscipline(message));
+    request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
+    let answer = handle.clone().request(request).map_err(|error| LinkError::netlink(Doing::Bucket, &error))?;
+    let refusals = futures_util::StreamExt::map(answer, |part| match part.payload {
+        NetlinkPayload::Error(error) => Err(rtnetlink::Error::NetlinkError(error)),
+        _ => Ok(()),
+    });
+    netlink::collect(Doing::Bucket, refusals).await.map(drop)
+}
+
+/// All queues in the namespace: the kernel does not choose by interface.
+async fn queues(handle: &Handle) -> Result<Vec<TcMessage>, LinkError> {
+    netlink::collect(Doing::List, handle.qdisc().get().execute()).await
+}
+
+fn is_of(queue: &TcMessage, index: u32) -> bool {
+    u32::try_from(queue.header.index) == Ok(index)
+}
+
+fn root(queues: &[TcMessage], index: u32) -> Option<&TcMessage> {
+    queues.iter().find(|queue| is_of(queue, index) && queue.header.parent == TcHandle::ROOT)
+}
+
+/// What the kernel took, if that is what was asked for.
+fn taken(queues: &[TcMessage], index: u32, name: &str, asked: u64, bucket: &Bucket) -> Result<Shape, LinkError> {
+    let found =
+        root(queues, index).and_then(Bucket::read).ok_or_else(|| LinkError::Unshaped { interface: name.to_owned() })?;
+    if found.bytes_per_s != bucket.bytes_per_s {
+        return Err(LinkError::Mismatch {
+            interface: name.to_owned(),
+            asked: bits(bucket.bytes_per_s),
+            took: bits(found.bytes_per_s),
+        });
+    }
+    Ok(Shape { asked, rate: bits(found.bytes_per_s), burst: u64::from(found.burst), limit: u64::from(found.limit) })
+}
+
+fn bits(bytes_per_s: u64) -> u64 {
+    bytes_per_s.saturating_mul(8)
+}
+
+/// Traffic control writes interfaces' numbers as signed.
+fn signed(index: u32) -> Result<i32, LinkError> {
+    i32::try_from(index)
+        .map_err(|error| LinkError::Protocol { doing: Doing::List, what: format!("interface number {index}: {error}") })
+}
+
+#[cfg(test)]
+mod tests;

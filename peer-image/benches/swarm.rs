@@ -13,7 +13,10 @@ fn main() {
     let counts: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();
     let counts = if counts.is_empty() { vec![5, 10, 20, 35] } else { counts };
     let geometry = Geometry::new(32 << 20, 256 << 10).expect("a file");
-    println!("{:>3} {:>4} {:>8} {:>8} {:>6}  peers' idle upload: uninterested choked unrequested; first/last done, dup", "N", "seed", "D", "bound", "ratio");
+    println!(
+        "{:>3} {:>4} {:>8} {:>8} {:>6}  peers' idle upload: uninterested choked unrequested; first/last done, dup",
+        "N", "seed", "D", "bound", "ratio"
+    );
     for n in counts {
         for seed in 1..=3 {
             run(geometry, n, seed);
@@ -22,14 +25,8 @@ fn main() {
 }
 
 fn run(geometry: Geometry, n: u64, seed: u64) {
-    let peer = |up, seed| Peer {
-        up,
-        down: 40_000_000,
-        seed,
-        uploads: true,
-        corrupts: false,
-        policy: Policy::default(),
-    };
+    let peer =
+        |up, seed| Peer { up, down: 40_000_000, seed, uploads: true, corrupts: false, policy: Policy::default() };
     let mut peers = vec![peer(40_000_000, true)];
     peers.extend((0..n).map(|_| peer(4_000_000, false)));
     let mut network = Network::new(geometry, peers, seed, Box::new(|_, _, _, _| {}));
@@ -53,7 +50,12 @@ fn run(geometry: Geometry, n: u64, seed: u64) {
         let line: Vec<String> = network
             .idle_by_second
             .windows(2)
-            .map(|w| (0..3).map(|i| format!("{:.0}", (w[1][i] - w[0][i]) as f64 / 1e7 / n as f64)).collect::<Vec<_>>().join("/"))
+            .map(|w| {
+                (0..3)
+                    .map(|i| format!("{:.0}", (w[1][i] - w[0][i]) as f64 / 1e7 / n as f64))
+                    .collect::<Vec<_>>()
+                    .join("/")
+            })
             .collect();
         println!("idle % by second: {}", line.join(" "));
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use rustix::thread::{clock_nanosleep_absolute, ClockId as SleepClock};
+use rustix::thread::{ClockId as SleepClock, clock_nanosleep_absolute};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use crate::swarm::time::Timestamp;

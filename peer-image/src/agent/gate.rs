@@ -177,9 +177,10 @@ impl Keeper {
                     tokio::task::spawn_local(async move {
                         match keeper.attend(stream, from.ip()).await {
                             Ok(()) | Err(LineError::End | LineError::Io(_)) => {}
-                            Err(error) => keeper
-                                .reporter
-                                .emit(Event::Rejected { from: from.to_string(), reason: format!("at the gate: {error}") }),
+                            Err(error) => keeper.reporter.emit(Event::Rejected {
+                                from: from.to_string(),
+                                reason: format!("at the gate: {error}"),
+                            }),
                         }
                     });
                 }

@@ -4,13 +4,13 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full, StreamBody};
+use http_body_util::{Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, HeaderValue, RANGE, USER_AGENT};
 use hyper::server::conn::http1;
@@ -35,7 +35,8 @@ pub const AGENT_PREFIX: &str = "harness/";
 /// Bytes generated at a time.
 const CHUNK: u64 = 16 * 1024;
 
-type Body = UnsyncBoxBody<Bytes, Infallible>;
+/// Not `Send`: the node has one thread.
+type Body = Pin<Box<dyn hyper::body::Body<Data = Bytes, Error = Infallible>>>;
 
 /// A server that listens and waits for the gate.
 #[derive(Debug)]
@@ -170,7 +171,7 @@ impl Shop {
                 Some((Ok(Frame::data(Bytes::from(data))), from + length))
             }
         });
-        StreamBody::new(chunks).boxed_unsync()
+        Box::pin(StreamBody::new(chunks))
     }
 }
 
@@ -196,7 +197,7 @@ fn excerpt(value: &HeaderValue) -> String {
 }
 
 fn plain(status: StatusCode, body: &'static str) -> Response<Body> {
-    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())).boxed_unsync());
+    let mut response = Response::new(Box::pin(Full::new(Bytes::from_static(body.as_bytes()))) as Body);
     *response.status_mut() = status;
     response
 }

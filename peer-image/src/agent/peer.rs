@@ -272,8 +272,7 @@ impl Peer {
                 Output::Store(block, data) => self.storage.write(block, data).map_err(disk)?,
                 Output::Verify { piece, digests } => {
                     let ok = self.storage.verify(piece).map_err(disk)?;
-                    let digests =
-                        if digests || !ok { self.storage.digests(piece).map_err(disk)? } else { Vec::new() };
+                    let digests = if digests || !ok { self.storage.digests(piece).map_err(disk)? } else { Vec::new() };
                     if !ok {
                         self.storage.discard(piece);
                     }
@@ -392,8 +391,12 @@ impl Peer {
 
     fn request(&self, event: Option<announce::Event>) -> Request {
         let (uploaded, downloaded) = self.ledger.totals();
-        let have: u64 =
-            self.geometry.all().filter(|&p| self.swarm.have().has(p)).map(|p| u64::from(self.geometry.piece_length(p))).sum();
+        let have: u64 = self
+            .geometry
+            .all()
+            .filter(|&p| self.swarm.have().has(p))
+            .map(|p| u64::from(self.geometry.piece_length(p)))
+            .sum();
         Request {
             info_hash: self.own.info_hash,
             peer_id: self.own.peer_id,

@@ -34,7 +34,10 @@ pub struct Storage {
 #[derive(Debug)]
 enum Place {
     /// Blocks of pieces under way that are not what the content has there.
-    Nowhere { content: Content, odd: BTreeMap<Block, Bytes> },
+    Nowhere {
+        content: Content,
+        odd: BTreeMap<Block, Bytes>,
+    },
     Memory(Vec<u8>),
     Disk(File),
 }

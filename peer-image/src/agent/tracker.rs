@@ -86,8 +86,12 @@ impl Office {
             let response = self.answer(&request, from);
             async move { Ok::<_, Infallible>(response) }
         });
-        let served =
-            http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(web::PATIENCE).keep_alive(false).serve_connection(TokioIo::new(stream), service).await;
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(web::PATIENCE)
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
         if let Err(error) = served
             && error.is_parse()
         {

@@ -86,7 +86,11 @@ pub async fn accept_failed(reporter: &Reporter, error: &io::Error) {
 ///
 /// # Errors
 /// If it cannot be reached, or does not speak HTTP.
-pub async fn request(address: SocketAddr, target: &str, headers: &[(&str, &str)]) -> Result<Response<Incoming>, WebError> {
+pub async fn request(
+    address: SocketAddr,
+    target: &str,
+    headers: &[(&str, &str)],
+) -> Result<Response<Incoming>, WebError> {
     let stream = connect(address).await?;
     tune(&stream)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;

@@ -1,2 +1,7 @@
 //! The agent alone, for images that hold another client beside it.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    peer_image::agent::main(std::env::args())
+}

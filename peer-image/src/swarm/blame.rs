@@ -42,10 +42,11 @@ impl Blame {
             return vec![first];
         }
         let evidence = authors.iter().zip(digests).enumerate();
-        self.cases
-            .entry(piece)
-            .or_default()
-            .extend(evidence.map(|(number, (&author, &digest))| Evidence { number, author, digest }));
+        self.cases.entry(piece).or_default().extend(evidence.map(|(number, (&author, &digest))| Evidence {
+            number,
+            author,
+            digest,
+        }));
         Vec::new()
     }
 

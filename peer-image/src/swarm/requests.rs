@@ -37,7 +37,9 @@ impl Swarm {
     pub(super) fn request(&mut self, id: NeighbourId) {
         loop {
             let Some(neighbour) = self.neighbours.get_mut(&id) else { return };
-            if neighbour.is_choking || !neighbour.am_interested || neighbour.snubbed && !neighbour.outstanding.is_empty()
+            if neighbour.is_choking
+                || !neighbour.am_interested
+                || neighbour.snubbed && !neighbour.outstanding.is_empty()
             {
                 return;
             }

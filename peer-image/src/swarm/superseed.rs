@@ -30,9 +30,7 @@ impl Swarm {
         let due: Vec<NeighbourId> = self
             .neighbours
             .iter()
-            .filter(|(other, n)| {
-                n.revealed.is_some_and(|(shown, _)| shown == piece) && (**other != id || nobody_lacks)
-            })
+            .filter(|(other, n)| n.revealed.is_some_and(|(shown, _)| shown == piece) && (**other != id || nobody_lacks))
             .map(|(&other, _)| other)
             .collect();
         for other in due {

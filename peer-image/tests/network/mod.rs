@@ -200,9 +200,10 @@ impl<'a> Network<'a> {
 
     fn sum_idle(&mut self) -> [u64; 3] {
         let leechers: Vec<usize> = (0..self.nodes.len()).filter(|&n| !self.nodes[n].peer.seed).collect();
-        leechers.into_iter().map(|n| self.idle(n)).fold([0; 3], |sum, idle| {
-            [sum[0] + idle.uninterested, sum[1] + idle.choked, sum[2] + idle.unrequested]
-        })
+        leechers
+            .into_iter()
+            .map(|n| self.idle(n))
+            .fold([0; 3], |sum, idle| [sum[0] + idle.uninterested, sum[1] + idle.choked, sum[2] + idle.unrequested])
     }
 
     pub fn idle(&mut self, node: usize) -> Idle {

@@ -355,7 +355,7 @@ fn links(trial: &Trial, observed: &Observed, found: &mut Vec<What>) {
                 }
             }
         }
-        let (counters, _) = peers::counters(log);
+        let counters = peers::counters(log);
         dropped.push((counters.up.drops, &node.name, Direction::Up));
         dropped.push((counters.down.drops, &node.name, Direction::Down));
     }

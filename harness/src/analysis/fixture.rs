@@ -7,8 +7,11 @@ use peer_image::event::{
 };
 use peer_image::node::{Behaviour, FileSpec, Gate, Link, NodeSpec, OnComplete, Policy, Role, Storage};
 
+use super::bounds;
+use super::metrics::measure;
+use super::summary::{Analysis, analyse};
 use crate::events::record::{Event, Line, Outcome, Record};
-use crate::plan::{Action, Architecture, Cell, Class, Node, Plan, Settings, Trial};
+use crate::plan::{Action, Architecture, Cell, Class, Keeps, Node, Plan, Settings, Trial};
 
 /// A second, ns.
 pub(crate) const S: u64 = 1_000_000_000;
@@ -84,6 +87,72 @@ pub(crate) fn plan(cells: Vec<Cell>) -> Plan {
     }
 }
 
+/// The textbook's figure, as if measured: three repeats of each cell, a little above its bound.
+pub(crate) fn textbook() -> Analysis {
+    let mut cells = Vec::new();
+    for architecture in [Architecture::ClientServer, Architecture::P2p] {
+        cells.extend([5, 10, 20, 35].map(|n| cell(architecture, n, 3)));
+    }
+    let plan = plan(cells);
+    let mut measured = Vec::new();
+    for cell in &plan.cells {
+        let architecture = cell.settings.architecture;
+        let bound = bounds::bound(architecture, &bounds::Swarm::of_settings(&cell.settings)).unwrap();
+        for trial in &cell.trials {
+            let ratio = if architecture == Architecture::P2p { 1.06 } else { 1.01 };
+            let log = Log::complete(trial, bound.payload_seconds * (ratio + 0.012 * f64::from(trial.repeat - 1)));
+            measured.push(measure(cell, trial, &log.lines));
+        }
+    }
+    analyse(&plan, measured)
+}
+
+/// A churned cell of four peers: one leaves for good, one is killed and comes back, one is too slow.
+pub(crate) fn churned() -> Analysis {
+    let mut cell = cell(Architecture::P2p, 4, 2);
+    for trial in &mut cell.trials {
+        trial.nodes[3].to_complete = false;
+        let event = |at, node: &str, action| crate::plan::Event { at, node: node.to_owned(), action };
+        trial.schedule = vec![
+            event(10 * S, "peer-2", Action::Leave),
+            event(12 * S, "peer-3", Action::Crash),
+            event(17 * S, "peer-3", Action::Rejoin(Keeps::Pieces)),
+        ];
+    }
+    let plan = Plan { name: "churn".to_owned(), question: "How much does churn cost?".to_owned(), ..plan(vec![cell]) };
+    let cell = &plan.cells[0];
+    let pieces = |pieces| Progress { pieces, ..Progress::default() };
+    let log = |slow: Option<u64>| {
+        let mut log = Log::new();
+        log.life("server", GO - S).boot().shaped(40_000_000, 40_000_000).ready(0).started(GO, 0);
+        log.life("peer-1", GO - S).boot().started(GO, 1_000_000).completed(GO + 38 * S);
+        log.life("peer-2", GO - S)
+            .boot()
+            .started(GO, 0)
+            .progress(GO + 9 * S, pieces(21))
+            .left(GO + 10 * S + 3_000_000, Leave::Planned);
+        log.life("peer-3", GO - S).boot().started(GO, 0).progress(GO + 11 * S, pieces(30));
+        log.acted("peer-3", Action::Crash, 12 * S, 12 * S + 4_000_000, None);
+        log.exited("peer-3", 137, true);
+        log.acted("peer-3", Action::Rejoin(Keeps::Pieces), 17 * S, 17 * S + 2_000_000, None);
+        log.life("peer-3", GO + 17 * S).boot().rejoined(GO, 17 * S + S / 2, 30).completed(GO + 45 * S);
+        let mut last = log.life("peer-4", GO - S);
+        last.boot().started(GO, 0);
+        match slow {
+            Some(at) => last.progress(GO + at, pieces(99)),
+            None => last.completed(GO + 41 * S),
+        };
+        log
+    };
+    let mut complete = log(None);
+    complete.end(Outcome::Completed);
+    let mut timeout = log(Some(299 * S));
+    timeout.end(Outcome::Timeout { missing: vec!["peer-4".to_owned()] });
+    let measured =
+        [complete, timeout].into_iter().zip(&cell.trials).map(|(log, trial)| measure(cell, trial, &log.lines));
+    analyse(&plan, measured)
+}
+
 /// Lines of one trial.
 #[derive(Default)]
 pub(crate) struct Log {
@@ -154,7 +223,7 @@ impl Log {
                 .boot()
                 .shaped(4_000_000, 40_000_000)
                 .ready(0)
-                .started(GO, 2_000_000 * (i as u64 + 1))
+                .started(GO, 500_000 * (i as u64 + 1))
                 .completed(at)
                 .progress(at + 1, Progress { pieces, down, up, idle, duplicate: size / 1000, ..Progress::default() })
                 .counters(at + 2, 0)

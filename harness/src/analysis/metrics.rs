@@ -334,7 +334,7 @@ fn trial_row(
     let peers_down_bytes = total(peers, |peer| peer.down_bytes);
     let [uninterested, choked, unrequested, absent] = capacity_shares(architecture, trial, observed, horizon);
     let drops = |node: &Node| {
-        let (counters, _) = peers::counters(observed.node(&node.name));
+        let counters = peers::counters(observed.node(&node.name));
         counters.up.drops + counters.down.drops
     };
     let executed: Vec<&ChurnRow> = churn.iter().filter(|row| row.status == ChurnStatus::Executed).collect();

@@ -34,8 +34,8 @@ fn a_completed_trial_has_its_time_beside_its_bound() {
     assert!((row.ratio.unwrap() - 1.1623).abs() < 1e-3);
     assert!((row.payload_ratio.unwrap() - 1.1116).abs() < 1e-3);
     assert_eq!((row.to_complete, row.completed), (10, 10));
-    assert_eq!(row.start_skew_max_s, Some(0.020));
-    assert!((row.start_skew_p50_s.unwrap() - 0.010).abs() < 1e-9);
+    assert_eq!(row.start_skew_max_s, Some(0.005));
+    assert!((row.start_skew_p50_s.unwrap() - 0.0025).abs() < 1e-9);
     assert!((row.offload_share.unwrap() - 0.9).abs() < 1e-6);
     assert!((row.duplicate_share.unwrap() - 0.001).abs() < 1e-6);
     // 10 peers at 4 mbit idle for 1 s, the server at 40 mbit for 0.1 s, of 80 mbit over 39 s.

@@ -20,4 +20,4 @@ pub mod statistics;
 pub mod summary;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;

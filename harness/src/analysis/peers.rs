@@ -25,7 +25,7 @@ pub(super) fn row(
     let (outcome, reason) = fate(cell, trial, node, observed, (pieces, pieces_total));
     let progress =
         |of: fn(&Progress) -> u64| log.lives.iter().filter_map(|life| Some(of(life.progress.as_ref()?))).sum();
-    let (counters, _) = counters(log);
+    let counters = counters(log);
     let ([idle_uninterested_s, idle_choked_s, idle_unrequested_s], present_s) =
         upload_time(observed, &node.name, horizon);
     let removed = |row: &&ChurnRow| row.node == node.name && matches!(row.action.as_str(), "leave" | "crash");
@@ -82,8 +82,8 @@ fn sum_of_last(log: &NodeLog, of: fn(&Progress) -> &BTreeMap<String, u64>, which
     last.flat_map(of).filter(|(name, _)| which(name)).map(|(_, bytes)| bytes).sum()
 }
 
-/// What a node's links counted over its lives, and whether every life reported.
-pub(super) fn counters(log: &NodeLog) -> (Counters, bool) {
+/// What a node's links counted over its lives, as far as they reported.
+pub(super) fn counters(log: &NodeLog) -> Counters {
     let add = |a: Queue, b: Queue| Queue {
         bytes: a.bytes + b.bytes,
         packets: a.packets + b.packets,
@@ -91,9 +91,7 @@ pub(super) fn counters(log: &NodeLog) -> (Counters, bool) {
         backlog: b.backlog,
     };
     let each = log.lives.iter().filter_map(|life| life.counters);
-    let sum = each
-        .fold(Counters::default(), |sum, next| Counters { up: add(sum.up, next.up), down: add(sum.down, next.down) });
-    (sum, log.lives.iter().all(|life| life.counters.is_some()))
+    each.fold(Counters::default(), |sum, next| Counters { up: add(sum.up, next.up), down: add(sum.down, next.down) })
 }
 
 /// How late the first life began, seconds.
@@ -201,8 +199,8 @@ fn departure(trial: &Trial, node: &Node, observed: &Observed, last: Option<&Life
         let when = at.map(|at| format!(" at {at:.1} s")).unwrap_or_default();
         return Some((PeerOutcome::Left, format!("it left{when} as planned{lost_return}")));
     }
-    let kills = acted.iter().filter(|acted| acted.action == Action::Crash && acted.error.is_none());
-    let kill = kills.last()?;
+    let mut kills = acted.iter().filter(|acted| acted.action == Action::Crash && acted.error.is_none());
+    let kill = kills.next_back()?;
     // A life that began after the kill shows that it came back; both are counted in seconds after the common start.
     let came_back = last.is_some_and(|life| {
         let began = life.started.map(|started| started.mono).zip(observed.go(&node.name, life));

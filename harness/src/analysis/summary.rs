@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::bounds::{self, Term};
 use super::findings::Finding;
 use super::metrics::{ChurnRow, Measured, PeerRow, TrialOutcome, TrialRow};
-use super::statistics::{Interval, least, median, median_interval, most};
+use super::statistics::{least, median, median_interval, most};
 use crate::plan::{Architecture, Cell, Plan};
 
 /// One cell over its repeats. Times and ratios are those of its completed trials.
@@ -35,8 +35,10 @@ pub struct SummaryRow {
     pub distribution_time_min_s: Option<f64>,
     /// The largest of them.
     pub distribution_time_max_s: Option<f64>,
-    /// Where the median lies with 95 % confidence (order statistics): from 6 trials on.
-    pub distribution_time_interval_s: Option<Interval>,
+    /// Where the median lies with 95 % confidence (order statistics), lower end: from 6 trials on.
+    pub distribution_time_low_s: Option<f64>,
+    /// The same, upper end.
+    pub distribution_time_high_s: Option<f64>,
     /// Median of [`TrialRow::bound_s`] over all trials: they differ only where the schedule removes peers for good.
     pub bound_s: Option<f64>,
     /// The same at payload rate.
@@ -88,6 +90,8 @@ pub struct Analysis {
     pub findings: Vec<Finding>,
     /// D over N; empty if N does not vary.
     pub over_n: Vec<Series>,
+    /// Client-server against p2p, where all else is equal.
+    pub contrasts: Vec<Contrast>,
 }
 
 /// Cells that differ in N alone.
@@ -110,6 +114,23 @@ pub struct Point {
     pub peers: u32,
     /// D of each completed trial, seconds, ascending.
     pub times: Vec<f64>,
+    /// Median of [`TrialRow::payload_ratio`].
+    pub payload_ratio: Option<f64>,
+}
+
+/// Two cells that differ in architecture alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contrast {
+    /// The client-server cell's id.
+    pub client_server: String,
+    /// The p2p cell's id.
+    pub p2p: String,
+    /// N.
+    pub peers: u32,
+    /// How many times as long the median of client-server is.
+    pub measured: Option<f64>,
+    /// How many times as long its bound is.
+    pub bound: Option<f64>,
 }
 
 impl Point {
@@ -134,6 +155,7 @@ pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Ana
         churn: Vec::new(),
         findings: Vec::new(),
         over_n: Vec::new(),
+        contrasts: Vec::new(),
     };
     for measured in measured {
         analysis.trials.push(measured.trial);
@@ -142,7 +164,8 @@ pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Ana
         analysis.findings.extend(measured.findings);
     }
     analysis.summary = plan.cells.iter().map(|cell| summary_row(cell, &analysis.trials)).collect();
-    analysis.over_n = over_n(plan, &analysis.trials);
+    analysis.over_n = over_n(plan, &analysis.trials, &analysis.summary);
+    analysis.contrasts = contrasts(plan, &analysis.summary);
     analysis
 }
 
@@ -155,6 +178,7 @@ fn summary_row(cell: &Cell, trials: &[TrialRow]) -> SummaryRow {
     let ended = |how: &[TrialOutcome]| count(all.iter().filter(|trial| how.contains(&trial.outcome)).count());
     let every = |field: fn(&TrialRow) -> Option<f64>| -> Vec<f64> { all.iter().filter_map(|it| field(it)).collect() };
     let times = of(|trial| trial.distribution_time_s);
+    let interval = median_interval(&times);
     let planned = count(cell.trials.len());
     let never_run = planned.saturating_sub(count(all.len()));
     // A cell that never ran still has its bound.
@@ -175,7 +199,8 @@ fn summary_row(cell: &Cell, trials: &[TrialRow]) -> SummaryRow {
         distribution_time_median_s: median(&times),
         distribution_time_min_s: least(&times),
         distribution_time_max_s: most(&times),
-        distribution_time_interval_s: median_interval(&times),
+        distribution_time_low_s: interval.map(|interval| interval.low),
+        distribution_time_high_s: interval.map(|interval| interval.high),
         bound_s: median(&every(|trial| trial.bound_s)).or_else(|| Some(unrun()?.seconds)),
         bound_payload_s: median(&every(|trial| trial.bound_payload_s)).or_else(|| Some(unrun()?.payload_seconds)),
         binding_term: most_frequent(all.iter().filter_map(|trial| trial.binding_term)).or_else(|| Some(unrun()?.term)),
@@ -192,13 +217,13 @@ fn summary_row(cell: &Cell, trials: &[TrialRow]) -> SummaryRow {
     }
 }
 
-fn over_n(plan: &Plan, trials: &[TrialRow]) -> Vec<Series> {
+fn over_n(plan: &Plan, trials: &[TrialRow], summary: &[SummaryRow]) -> Vec<Series> {
     let largest = plan.cells.iter().map(|cell| cell.settings.peers()).max().unwrap_or(0);
     if plan.cells.iter().all(|cell| cell.settings.peers() == largest) {
         return Vec::new();
     }
     let mut series: Vec<(Vec<&String>, Series)> = Vec::new();
-    for cell in &plan.cells {
+    for (cell, row) in plan.cells.iter().zip(summary) {
         let architecture = cell.settings.architecture;
         let others = plan.factors.iter().zip(&cell.levels).filter(|(key, _)| *key != "peers" && *key != "architecture");
         let others: Vec<&String> = others.map(|(_, level)| level).collect();
@@ -214,13 +239,35 @@ fn over_n(plan: &Plan, trials: &[TrialRow]) -> Vec<Series> {
         let mut times: Vec<f64> =
             trials.iter().filter(|it| it.cell == cell.id).filter_map(|it| it.distribution_time_s).collect();
         times.sort_by(f64::total_cmp);
-        series[position].1.points.push(Point { peers: cell.settings.peers(), times });
+        series[position].1.points.push(Point { peers: row.peers, times, payload_ratio: row.payload_ratio });
     }
     let mut series: Vec<Series> = series.into_iter().map(|(_, series)| series).collect();
     for one in &mut series {
         one.points.sort_by_key(|point| point.peers);
     }
     series
+}
+
+fn contrasts(plan: &Plan, summary: &[SummaryRow]) -> Vec<Contrast> {
+    let others = |row: &SummaryRow| -> Vec<String> {
+        let levels = plan.factors.iter().zip(&row.levels).filter(|(key, _)| *key != "architecture");
+        levels.map(|(_, level)| level.clone()).collect()
+    };
+    let of = |architecture| summary.iter().filter(move |row| row.architecture == architecture);
+    let pairs = of(Architecture::ClientServer).filter_map(|client_server| {
+        let same = |p2p: &&SummaryRow| others(p2p) == others(client_server) && p2p.peers == client_server.peers;
+        Some((client_server, of(Architecture::P2p).find(same)?))
+    });
+    let times = |a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| a / b);
+    pairs
+        .map(|(client_server, p2p)| Contrast {
+            client_server: client_server.cell.clone(),
+            p2p: p2p.cell.clone(),
+            peers: p2p.peers,
+            measured: times(client_server.distribution_time_median_s, p2p.distribution_time_median_s),
+            bound: times(client_server.bound_s, p2p.bound_s),
+        })
+        .collect()
 }
 
 /// An architecture's name, as in the experiment file.

@@ -1,1 +1,23 @@
-//! analysis
+//! From a plan and the log of its trials to what can be concluded: pure, and equal bytes for equal input.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`bounds`] | the formulas: the lower limit on the distribution time, and which term binds |
+//! | [`lives`] | a trial's log, folded into the lives of its nodes |
+//! | [`metrics`] | one row per peer, per trial and per cell: every heading of a report is a field here |
+//! | [`findings`] | warnings as values, with the number that caused them |
+//! | [`statistics`] | quantiles and the interval of a median |
+//!
+//! This stage reads no clock, no file and no engine; it knows nothing of how results are shown.
+
+pub mod bounds;
+mod churn;
+pub mod findings;
+pub mod lives;
+pub mod metrics;
+mod peers;
+pub mod statistics;
+pub mod summary;
+
+#[cfg(test)]
+pub(crate) mod fixture;

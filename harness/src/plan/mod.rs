@@ -13,7 +13,10 @@ use std::fmt;
 use peer_image::node::{Behaviour, FileSpec, Link, OnComplete, Role};
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{Keeps, Settings, Spec};
+use crate::spec::Spec;
+
+// What a plan's reader needs to name without knowing the stage before it.
+pub use crate::spec::{Architecture, Class, Keeps, Settings};
 
 /// Version of the plan's JSON; readers refuse a newer one.
 pub const VERSION: u32 = 1;

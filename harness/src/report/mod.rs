@@ -1,3 +1,76 @@
-//! What people read. Recomputes nothing.
+//! What people read: tables, figures and words, from an [`Analysis`]. Recomputes nothing, reads no clock and no
+//! file; equal results give equal bytes.
+//!
+//! | module | what it makes |
+//! | --- | --- |
+//! | [`csv`] | tidy tables, and `columns.json`, which names their types and units |
+//! | [`markdown`] | `report.md` |
+//! | [`mod@plan`] | what `harness plan` prints |
+//! | [`svg`] | the figures |
+//! | [`terminal`] | the summary that a command ends with |
+//! | [`progress`] | what a command says while it runs |
 
+pub mod csv;
+pub mod markdown;
 pub mod plan;
+pub mod progress;
+pub mod svg;
+pub mod terminal;
+
+use crate::analysis::summary::Analysis;
+
+/// Name of the figure of D over N.
+pub const OVER_N: &str = "distribution-time.svg";
+/// Name of the figure of completions.
+pub const COMPLETIONS: &str = "completions.svg";
+
+/// What is known of a run besides its results: where, when and how it ran.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// What and its value, in the order in which a report shows them: when, engine, kernel, image, …
+    pub rows: Vec<(String, String)>,
+    /// The command that repeats the run.
+    pub command: String,
+}
+
+/// Every derived file of a run: name and content.
+#[must_use]
+pub fn files(analysis: &Analysis, facts: &Facts) -> Vec<(&'static str, String)> {
+    let mut files = vec![
+        ("summary.csv", csv::summary(analysis)),
+        ("trials.csv", csv::trials(analysis)),
+        ("peers.csv", csv::peers(analysis)),
+        ("churn.csv", csv::churn(analysis)),
+        ("columns.json", csv::columns(analysis)),
+    ];
+    files.extend(svg::over_n(analysis).map(|figure| (OVER_N, figure)));
+    files.extend(svg::completions(analysis).map(|figure| (COMPLETIONS, figure)));
+    files.push(("report.md", markdown::report(analysis, facts)));
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::fixture::{churned, textbook};
+
+    #[test]
+    fn the_same_results_give_the_same_files() {
+        let facts = Facts::default();
+        for results in [textbook, churned] {
+            assert_eq!(files(&results(), &facts), files(&results(), &facts));
+        }
+    }
+
+    #[test]
+    fn every_figure_in_the_report_is_a_file() {
+        for (results, figures) in [(textbook(), 2), (churned(), 1)] {
+            let files = files(&results, &Facts::default());
+            let report = &files.last().unwrap().1;
+            let shown =
+                files.iter().filter(|(name, _)| name.ends_with(".svg") && report.contains(&format!("({name})")));
+            assert_eq!(shown.count(), figures);
+            assert_eq!(report.matches("![").count(), figures);
+        }
+    }
+}

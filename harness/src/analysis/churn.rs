@@ -1,0 +1,96 @@
+//! The planned departures and returns, each beside what came of it.
+//!
+//! The controller kills and brings back, and says so; a peer leaves of its own accord, and its goodbye says so.
+
+use std::collections::BTreeMap;
+
+use peer_image::event::Leave;
+
+use super::lives::Observed;
+use super::metrics::{ChurnRow, ChurnStatus, since};
+use crate::plan::{Action, Cell, Event, Keeps, Trial};
+
+/// A goodbye may be seen this much before its planned moment, for the clocks' error, seconds.
+const EARLY_S: f64 = 0.1;
+
+/// One row per scheduled event, in the plan's order.
+pub(super) fn rows(cell: &Cell, trial: &Trial, observed: &Observed) -> Vec<ChurnRow> {
+    let mut goodbyes: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for (name, log) in &observed.nodes {
+        let planned = log.lives.iter().filter_map(|life| match life.left? {
+            (mono, Leave::Planned) => Some(since(mono, observed.go(name, life)?)),
+            (_, Leave::Completed | Leave::Stopped) => None,
+        });
+        goodbyes.insert(name, planned.collect());
+    }
+    trial.schedule.iter().map(|event| row(cell, trial, event, observed, &mut goodbyes)).collect()
+}
+
+fn row(
+    cell: &Cell,
+    trial: &Trial,
+    event: &Event,
+    observed: &Observed,
+    goodbyes: &mut BTreeMap<&str, Vec<f64>>,
+) -> ChurnRow {
+    let planned_s = event.at as f64 / 1e9;
+    let mut row = ChurnRow {
+        cell: cell.id.clone(),
+        repeat: trial.repeat,
+        node: event.node.clone(),
+        action: name(event.action).to_owned(),
+        status: ChurnStatus::Missing,
+        planned_s,
+        actual_s: None,
+        late_s: None,
+        engine_s: None,
+        why: String::new(),
+    };
+    let same =
+        |node: &str, action: Action, planned: u64| node == event.node && action == event.action && planned == event.at;
+    if let Some(acted) = observed.acted.iter().find(|acted| same(&acted.node, acted.action, acted.planned)) {
+        row.status = if acted.error.is_none() { ChurnStatus::Executed } else { ChurnStatus::Failed };
+        row.actual_s = Some(acted.actual as f64 / 1e9);
+        row.engine_s = Some(acted.done.saturating_sub(acted.actual) as f64 / 1e9);
+        row.why = acted.error.clone().unwrap_or_default();
+    } else if let Some(at) = goodbye(event, planned_s, goodbyes) {
+        row.status = ChurnStatus::Executed;
+        row.actual_s = Some(at);
+    } else if let Some(skipped) = observed.skipped.iter().find(|it| same(&it.node, it.action, it.planned)) {
+        row.status = ChurnStatus::Skipped;
+        row.why.clone_from(&skipped.why);
+    } else if let Some(at) = left_on_completion(observed, &event.node) {
+        row.status = ChurnStatus::Skipped;
+        row.why = format!("it had left on completion at {at:.1} s");
+    } else {
+        row.why = "the log has no trace of it".to_owned();
+    }
+    row.late_s = row.actual_s.map(|actual| actual - planned_s);
+    row
+}
+
+/// The first goodbye of the peer that fits a planned leave; each is used once.
+fn goodbye(event: &Event, planned_s: f64, goodbyes: &mut BTreeMap<&str, Vec<f64>>) -> Option<f64> {
+    if event.action != Action::Leave {
+        return None;
+    }
+    let seen = goodbyes.get_mut(event.node.as_str())?;
+    let fits = seen.iter().position(|at| *at >= planned_s - EARLY_S)?;
+    Some(seen.remove(fits))
+}
+
+fn left_on_completion(observed: &Observed, node: &str) -> Option<f64> {
+    observed.node(node).lives.iter().find_map(|life| match life.left? {
+        (mono, Leave::Completed) => Some(since(mono, observed.go(node, life)?)),
+        (_, Leave::Planned | Leave::Stopped) => None,
+    })
+}
+
+fn name(action: Action) -> &'static str {
+    match action {
+        Action::Leave => "leave",
+        Action::Crash => "crash",
+        Action::Rejoin(Keeps::Pieces) => "rejoin with its pieces",
+        Action::Rejoin(Keeps::Nothing) => "rejoin with nothing",
+    }
+}

@@ -1,0 +1,456 @@
+//! What to be wary of in a trial, as values with the number that caused them. Reports print them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use peer_image::event::Shape;
+use peer_image::node::Role;
+
+use super::lives::Observed;
+use super::metrics::{ChurnRow, ChurnStatus, PeerRow, TrialOutcome, TrialRow};
+use super::peers;
+use crate::plan::Trial;
+
+/// Largest start skew that is not worth a word, seconds.
+pub const START_SKEW_S: f64 = 0.020;
+/// Largest share of duplicates that is not worth a word.
+pub const DUPLICATE_SHARE: f64 = 0.01;
+/// Smallest payload ratio that is not worth a word: without TCP timestamps a link carries 0.8 % more payload than
+/// the constant says, and a token bucket begins full.
+pub const PAYLOAD_RATIO: f64 = 0.985;
+/// Largest lateness of a departure or return that is not worth a word, seconds.
+pub const CHURN_LATE_S: f64 = 0.5;
+/// Largest error of a node's clock that is not worth a word, seconds.
+pub const CLOCK_ERROR_S: f64 = 0.010;
+/// The MTU that the payload share is derived for, bytes.
+pub const MTU: u32 = 1500;
+
+/// Something to be wary of in one trial.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// The cell's id.
+    pub cell: String,
+    /// Which repeat, from 1.
+    pub repeat: u32,
+    /// What.
+    pub what: What,
+}
+
+/// How much it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// The result cannot be right as it stands, or is not there.
+    Error,
+    /// The result may be off.
+    Warning,
+    /// Good to know.
+    Note,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        })
+    }
+}
+
+/// Which direction of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// Upload.
+    Up,
+    /// Download.
+    Down,
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Up => "upload",
+            Self::Down => "download",
+        })
+    }
+}
+
+/// What to be wary of.
+#[derive(Debug, Clone, PartialEq)]
+pub enum What {
+    /// There is no distribution time.
+    NoResult {
+        /// How the trial ended.
+        outcome: TrialOutcome,
+        /// Why.
+        reason: String,
+    },
+    /// The measured time is below the link-rate bound: a mistake in shaping, measuring or the formula until it is
+    /// shown otherwise.
+    BelowBound {
+        /// D, seconds.
+        measured: f64,
+        /// The bound, seconds.
+        bound: f64,
+    },
+    /// The measured time is below the payload-rate bound by more than the constant's error.
+    BelowPayloadBound {
+        /// D over the payload-rate bound.
+        payload_ratio: f64,
+    },
+    /// A process ended that nobody wanted to end.
+    Death {
+        /// The node.
+        node: String,
+        /// How, with its last line.
+        how: String,
+    },
+    /// A node's link is not what the plan says.
+    Rate {
+        /// The node.
+        node: String,
+        /// Which direction.
+        direction: Direction,
+        /// Planned rate, bit/s; `None`: the link was to be unshaped.
+        planned: Option<u64>,
+        /// The kernel's rate, bit/s; `None`: the link is unshaped.
+        actual: Option<u64>,
+    },
+    /// Nodes whose MTU is not the one that the payload share holds for.
+    Mtu {
+        /// How many nodes.
+        nodes: u32,
+        /// The MTU of the first, bytes.
+        mtu: u32,
+    },
+    /// Nodes did not begin together.
+    StartSkew {
+        /// Lateness of the last, seconds.
+        max: f64,
+    },
+    /// Nodes' clocks are known only so well.
+    ClockError {
+        /// The largest error, seconds.
+        max: f64,
+    },
+    /// Queues dropped packets.
+    Drops {
+        /// Packets, all links.
+        drops: u64,
+        /// Links that dropped.
+        links: u32,
+        /// The node with most.
+        worst: String,
+        /// Its direction with most.
+        direction: Direction,
+        /// Its packets.
+        worst_drops: u64,
+    },
+    /// Bytes were received twice.
+    Duplicates {
+        /// Share of the received bytes.
+        share: f64,
+    },
+    /// Pieces failed verification.
+    Discarded {
+        /// Bytes of them.
+        bytes: u64,
+        /// Peers that received them.
+        peers: u32,
+    },
+    /// Lines are missing from the log.
+    LinesLost {
+        /// How many.
+        lines: u64,
+    },
+    /// Lines came twice and were counted once.
+    LinesRepeated {
+        /// How many.
+        lines: u64,
+    },
+    /// Lines that are no events.
+    Unreadable {
+        /// How many.
+        lines: usize,
+        /// The node of the first.
+        node: String,
+        /// The first.
+        first: String,
+    },
+    /// A planned departure or return failed, or left no trace.
+    Churn {
+        /// The peer.
+        node: String,
+        /// What was planned.
+        action: String,
+        /// Why it was not done.
+        why: String,
+    },
+    /// A departure or return was late.
+    ChurnLate {
+        /// The largest lateness, seconds.
+        max: f64,
+    },
+    /// Neighbours were cut off for what they sent.
+    Banned {
+        /// How often.
+        times: u32,
+        /// The first: who, by whom, why.
+        first: String,
+    },
+    /// Malformed input was refused.
+    Rejected {
+        /// How often.
+        times: u32,
+        /// The first: where, from whom, why.
+        first: String,
+    },
+    /// Nodes warned.
+    Warned {
+        /// The message.
+        message: String,
+        /// How many times it came.
+        times: u32,
+        /// The first node that said so.
+        node: String,
+    },
+}
+
+impl What {
+    /// How much it matters.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::NoResult { .. } | Self::BelowBound { .. } | Self::Rate { .. } => Severity::Error,
+            Self::BelowPayloadBound { .. }
+            | Self::Death { .. }
+            | Self::Mtu { .. }
+            | Self::StartSkew { .. }
+            | Self::ClockError { .. }
+            | Self::Drops { .. }
+            | Self::Duplicates { .. }
+            | Self::LinesLost { .. }
+            | Self::Unreadable { .. }
+            | Self::Churn { .. }
+            | Self::ChurnLate { .. }
+            | Self::Warned { .. } => Severity::Warning,
+            Self::Discarded { .. } | Self::LinesRepeated { .. } | Self::Banned { .. } | Self::Rejected { .. } => {
+                Severity::Note
+            }
+        }
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoResult { outcome, reason } => write!(f, "no distribution time ({outcome}): {reason}"),
+            Self::BelowBound { measured, bound } => write!(
+                f,
+                "measured {measured:.3} s is below the bound of {bound:.3} s: no link can do that; a mistake until \
+                 shown otherwise"
+            ),
+            Self::BelowPayloadBound { payload_ratio } => write!(
+                f,
+                "payload ratio {payload_ratio:.4} is below {PAYLOAD_RATIO}: more got through than the headers leave \
+                 room for"
+            ),
+            Self::Death { node, how } => write!(f, "`{node}` died: {how}"),
+            Self::Rate { node, direction, planned, actual } => {
+                let words = |rate: &Option<u64>| rate.map_or("unshaped".to_owned(), |rate| format!("{rate} bit/s"));
+                let (planned, actual) = (words(planned), words(actual));
+                write!(f, "`{node}`: {direction} is {actual} in the kernel, the plan says {planned}")
+            }
+            Self::Mtu { nodes, mtu } => {
+                write!(f, "{nodes} nodes have an MTU of {mtu}: payload figures are derived for {MTU}")
+            }
+            Self::StartSkew { max } => {
+                write!(f, "the last node began {:.1} ms after the common start", max * 1e3)
+            }
+            Self::ClockError { max } => write!(f, "a node's clock is known to within {:.1} ms only", max * 1e3),
+            Self::Drops { drops, links, worst, direction, worst_drops } => {
+                write!(f, "{drops} packets dropped on {links} links, most on `{worst}`'s {direction} ({worst_drops})")
+            }
+            Self::Duplicates { share } => write!(f, "{:.1} % of the received bytes came twice", share * 100.0),
+            Self::Discarded { bytes, peers } => {
+                write!(f, "{bytes} bytes at {peers} peers failed verification and were thrown away")
+            }
+            Self::LinesLost { lines } => write!(f, "{lines} lines are missing from the log"),
+            Self::LinesRepeated { lines } => write!(f, "{lines} lines came twice and were counted once"),
+            Self::Unreadable { lines, node, first } => {
+                write!(f, "{lines} lines are no events, the first from `{node}`: `{first}`")
+            }
+            Self::Churn { node, action, why } => write!(f, "`{node}`: planned {action} was not done: {why}"),
+            Self::ChurnLate { max } => write!(f, "a planned departure or return came {max:.2} s late"),
+            Self::Banned { times, first } => write!(f, "neighbours were banned {times} times, first {first}"),
+            Self::Rejected { times, first } => write!(f, "malformed input was refused {times} times, first {first}"),
+            Self::Warned { message, times, node } => {
+                write!(f, "{message} ({times} times, first by `{node}`)")
+            }
+        }
+    }
+}
+
+/// All that is worth a word in one trial, errors first.
+pub(super) fn of_trial(
+    trial: &Trial,
+    observed: &Observed,
+    peers: &[PeerRow],
+    churn: &[ChurnRow],
+    row: &TrialRow,
+) -> Vec<Finding> {
+    let mut found = Vec::new();
+    results(row, &mut found);
+    deaths(trial, observed, &mut found);
+    links(trial, observed, &mut found);
+    clocks(row, peers, &mut found);
+    bytes(row, peers, &mut found);
+    log(row, observed, &mut found);
+    departures(row, churn, &mut found);
+    said(observed, &mut found);
+    found.sort_by_key(What::severity);
+    found.into_iter().map(|what| Finding { cell: row.cell.clone(), repeat: row.repeat, what }).collect()
+}
+
+fn results(row: &TrialRow, found: &mut Vec<What>) {
+    if row.distribution_time_s.is_none() {
+        found.push(What::NoResult { outcome: row.outcome, reason: row.reason.clone() });
+    }
+    if let Some((measured, bound)) = row.distribution_time_s.zip(row.bound_s)
+        && measured < bound
+    {
+        found.push(What::BelowBound { measured, bound });
+    } else if let Some(payload_ratio) = row.payload_ratio.filter(|ratio| *ratio < PAYLOAD_RATIO) {
+        found.push(What::BelowPayloadBound { payload_ratio });
+    }
+}
+
+fn deaths(trial: &Trial, observed: &Observed, found: &mut Vec<What>) {
+    for node in &trial.nodes {
+        let log = observed.node(&node.name);
+        let said: Vec<String> = log.lives.iter().filter_map(|life| Some(life.error.as_ref()?.1.clone())).collect();
+        let exits = log.exits.iter().filter(|exit| !exit.expected);
+        // An exit after an error is told once, by the error.
+        let told = exits.map(peers::describe).skip(said.len());
+        let deaths = said.iter().cloned().chain(told);
+        found.extend(deaths.map(|how| What::Death { node: node.name.clone(), how }));
+    }
+}
+
+fn links(trial: &Trial, observed: &Observed, found: &mut Vec<What>) {
+    let mut odd_mtu: Vec<u32> = Vec::new();
+    let mut dropped: Vec<(u64, &str, Direction)> = Vec::new();
+    for node in trial.nodes.iter().filter(|node| node.role != Role::Tracker) {
+        let log = observed.node(&node.name);
+        if let Some(shaped) = log.lives.iter().find_map(|life| life.shaped.as_ref()) {
+            odd_mtu.extend(Some(shaped.mtu).filter(|mtu| *mtu != MTU));
+            let sides = [
+                (Direction::Up, node.link.map(|link| link.up), &shaped.up),
+                (Direction::Down, node.link.map(|link| link.down), &shaped.down),
+            ];
+            for (direction, planned, shape) in sides {
+                let actual = shape.as_ref().map(|Shape { rate, .. }| *rate);
+                if planned != actual {
+                    found.push(What::Rate { node: node.name.clone(), direction, planned, actual });
+                }
+            }
+        }
+        let counters = peers::counters(log);
+        dropped.push((counters.up.drops, &node.name, Direction::Up));
+        dropped.push((counters.down.drops, &node.name, Direction::Down));
+    }
+    if let Some(mtu) = odd_mtu.first() {
+        found.push(What::Mtu { nodes: count(odd_mtu.len()), mtu: *mtu });
+    }
+    dropped.retain(|(drops, ..)| *drops > 0);
+    // The first of equals, whatever the order of links.
+    if let Some((worst_drops, worst, direction)) = dropped.iter().rev().max_by_key(|(drops, ..)| *drops).copied() {
+        let drops = dropped.iter().map(|(drops, ..)| drops).sum();
+        let links = count(dropped.len());
+        found.push(What::Drops { drops, links, worst: worst.to_owned(), direction, worst_drops });
+    }
+}
+
+fn clocks(row: &TrialRow, peers: &[PeerRow], found: &mut Vec<What>) {
+    if let Some(max) = row.start_skew_max_s.filter(|max| *max > START_SKEW_S) {
+        found.push(What::StartSkew { max });
+    }
+    let error = peers.iter().filter_map(|peer| peer.clock_error_s).fold(0.0, f64::max);
+    if error > CLOCK_ERROR_S {
+        found.push(What::ClockError { max: error });
+    }
+}
+
+fn bytes(row: &TrialRow, peers: &[PeerRow], found: &mut Vec<What>) {
+    if let Some(share) = row.duplicate_share.filter(|share| *share > DUPLICATE_SHARE) {
+        found.push(What::Duplicates { share });
+    }
+    let discarded: Vec<u64> = peers.iter().map(|peer| peer.discarded_bytes).filter(|bytes| *bytes > 0).collect();
+    if !discarded.is_empty() {
+        found.push(What::Discarded { bytes: discarded.iter().sum(), peers: count(discarded.len()) });
+    }
+}
+
+fn log(row: &TrialRow, observed: &Observed, found: &mut Vec<What>) {
+    if row.lines_lost > 0 {
+        found.push(What::LinesLost { lines: row.lines_lost });
+    }
+    if observed.repeated > 0 {
+        found.push(What::LinesRepeated { lines: observed.repeated });
+    }
+    if let Some((node, line)) = observed.unreadable.first() {
+        let lines = observed.unreadable.len();
+        found.push(What::Unreadable { lines, node: node.clone(), first: line.clone() });
+    }
+}
+
+fn departures(row: &TrialRow, churn: &[ChurnRow], found: &mut Vec<What>) {
+    // What a trial that broke off did not get to is no surprise: its own finding says so.
+    let ended = row.outcome == TrialOutcome::Completed;
+    for row in churn {
+        let odd = match row.status {
+            ChurnStatus::Failed => true,
+            ChurnStatus::Missing => ended,
+            ChurnStatus::Executed | ChurnStatus::Skipped => false,
+        };
+        if odd {
+            let (node, action, why) = (row.node.clone(), row.action.clone(), row.why.clone());
+            found.push(What::Churn { node, action, why });
+        }
+    }
+    if let Some(max) = row.churn_late_max_s.filter(|max| *max > CHURN_LATE_S) {
+        found.push(What::ChurnLate { max });
+    }
+}
+
+fn said(observed: &Observed, found: &mut Vec<What>) {
+    let lives = || observed.nodes.iter().flat_map(|(name, log)| log.lives.iter().map(move |life| (name, life)));
+    let first = |mut all: Box<dyn Iterator<Item = String> + '_>| {
+        let first = all.next()?;
+        Some((count(all.count() + 1), first))
+    };
+    let banned = lives()
+        .flat_map(|(name, life)| life.banned.iter().map(move |(who, why)| format!("`{who}` by `{name}`: {why}")));
+    if let Some((times, first)) = first(Box::new(banned)) {
+        found.push(What::Banned { times, first });
+    }
+    let rejected = lives().flat_map(|(name, life)| {
+        life.rejected.iter().map(move |(from, why)| format!("by `{name}` from `{from}`: {why}"))
+    });
+    if let Some((times, first)) = first(Box::new(rejected)) {
+        found.push(What::Rejected { times, first });
+    }
+    let mut warnings: BTreeMap<&str, (u32, &str)> = BTreeMap::new();
+    for (name, life) in lives() {
+        for message in &life.warnings {
+            warnings.entry(message).or_insert((0, name)).0 += 1;
+        }
+    }
+    for (message, (times, node)) in warnings {
+        found.push(What::Warned { message: message.to_owned(), times, node: node.to_owned() });
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

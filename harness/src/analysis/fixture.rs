@@ -1,0 +1,334 @@
+//! Plans and logs written by hand, for tests of this stage and of reports.
+
+use std::collections::BTreeMap;
+
+use peer_image::event::{
+    Counters, Event as NodeEvent, Idle, Leave, Progress, Queue, Record as NodeRecord, Shape, Shaped,
+};
+use peer_image::node::{Behaviour, FileSpec, Gate, Link, NodeSpec, OnComplete, Policy, Role, Storage};
+
+use super::bounds;
+use super::metrics::measure;
+use super::summary::{Analysis, analyse};
+use crate::events::record::{Event, Line, Outcome, Record};
+use crate::plan::{Action, Architecture, Cell, Class, Keeps, Node, Plan, Settings, Trial};
+
+/// A second, ns.
+pub(crate) const S: u64 = 1_000_000_000;
+/// The common start in every log here, ns.
+pub(crate) const GO: u64 = 100 * S;
+const MIB: u64 = 1 << 20;
+
+/// The textbook's links: u_s = 40, u = 4, d = 40 mbit, 32 MiB.
+pub(crate) fn cell(architecture: Architecture, peers: u32, repeats: u32) -> Cell {
+    let link = Link { up: 4_000_000, down: 40_000_000 };
+    let settings = Settings {
+        architecture,
+        size: 32 * MIB,
+        piece: 256 << 10,
+        server: Link { up: 40_000_000, down: 40_000_000 },
+        classes: vec![Class {
+            name: "peers".to_owned(),
+            count: peers,
+            link,
+            on_complete: OnComplete::Stay,
+            behaviour: Behaviour::Honest,
+        }],
+        policy: Policy::default(),
+        storage: Storage::None,
+        congestion: "cubic".to_owned(),
+        churn: None,
+        start_timeout: 60.0,
+        timeout: 300.0,
+    };
+    let name = super::summary::name(architecture);
+    let p2p = architecture == Architecture::P2p;
+    let node = |name: String, role, link| Node {
+        name,
+        role,
+        class: String::new(),
+        link,
+        on_complete: OnComplete::Stay,
+        behaviour: Behaviour::Honest,
+        to_complete: false,
+        keeps_state: false,
+    };
+    let trial = |repeat| {
+        let server_role = if p2p { Role::InitialSeed } else { Role::HttpServer };
+        let peer_role = if p2p { Role::Leecher } else { Role::HttpClient };
+        let mut nodes = vec![
+            node("tracker".to_owned(), Role::Tracker, None),
+            node("server".to_owned(), server_role, Some(settings.server)),
+        ];
+        nodes.extend((1..=peers).map(|i| Node {
+            class: "peers".to_owned(),
+            to_complete: true,
+            ..node(format!("peer-{i}"), peer_role, Some(link))
+        }));
+        let file = FileSpec { name: "file".to_owned(), size: 32 * MIB, piece: 256 << 10, seed: 1 };
+        Trial { repeat, seed: 1, file, nodes, schedule: Vec::new() }
+    };
+    Cell {
+        id: format!("{name}-n{peers}"),
+        levels: vec![name.to_owned(), peers.to_string()],
+        trials: (1..=repeats).map(trial).collect(),
+        settings,
+    }
+}
+
+pub(crate) fn plan(cells: Vec<Cell>) -> Plan {
+    Plan {
+        version: crate::plan::VERSION,
+        name: "textbook".to_owned(),
+        question: "How does the distribution time grow with N?".to_owned(),
+        seed: 1,
+        factors: vec!["architecture".to_owned(), "peers".to_owned()],
+        cells,
+    }
+}
+
+/// The textbook's figure, as if measured: three repeats of each cell, a little above its bound.
+pub(crate) fn textbook() -> Analysis {
+    let mut cells = Vec::new();
+    for architecture in [Architecture::ClientServer, Architecture::P2p] {
+        cells.extend([5, 10, 20, 35].map(|n| cell(architecture, n, 3)));
+    }
+    let plan = plan(cells);
+    let mut measured = Vec::new();
+    for cell in &plan.cells {
+        let architecture = cell.settings.architecture;
+        let bound = bounds::bound(architecture, &bounds::Swarm::of_settings(&cell.settings)).unwrap();
+        for trial in &cell.trials {
+            let ratio = if architecture == Architecture::P2p { 1.06 } else { 1.01 };
+            let log = Log::complete(trial, bound.payload_seconds * (ratio + 0.012 * f64::from(trial.repeat - 1)));
+            measured.push(measure(cell, trial, &log.lines));
+        }
+    }
+    analyse(&plan, measured)
+}
+
+/// A churned cell of four peers: one leaves for good, one is killed and comes back, one is too slow.
+pub(crate) fn churned() -> Analysis {
+    let mut cell = cell(Architecture::P2p, 4, 2);
+    for trial in &mut cell.trials {
+        trial.nodes[3].to_complete = false;
+        let event = |at, node: &str, action| crate::plan::Event { at, node: node.to_owned(), action };
+        trial.schedule = vec![
+            event(10 * S, "peer-2", Action::Leave),
+            event(12 * S, "peer-3", Action::Crash),
+            event(17 * S, "peer-3", Action::Rejoin(Keeps::Pieces)),
+        ];
+    }
+    let plan = Plan { name: "churn".to_owned(), question: "How much does churn cost?".to_owned(), ..plan(vec![cell]) };
+    let cell = &plan.cells[0];
+    let pieces = |pieces| Progress { pieces, ..Progress::default() };
+    let log = |slow: Option<u64>| {
+        let mut log = Log::new();
+        log.life("server", GO - S).boot().shaped(40_000_000, 40_000_000).ready(0).started(GO, 0);
+        log.life("peer-1", GO - S).boot().started(GO, 1_000_000).completed(GO + 38 * S);
+        log.life("peer-2", GO - S)
+            .boot()
+            .started(GO, 0)
+            .progress(GO + 9 * S, pieces(21))
+            .left(GO + 10 * S + 3_000_000, Leave::Planned);
+        log.life("peer-3", GO - S).boot().started(GO, 0).progress(GO + 11 * S, pieces(30));
+        log.acted("peer-3", Action::Crash, 12 * S, 12 * S + 4_000_000, None);
+        log.exited("peer-3", 137, true);
+        log.acted("peer-3", Action::Rejoin(Keeps::Pieces), 17 * S, 17 * S + 2_000_000, None);
+        log.life("peer-3", GO + 17 * S).boot().rejoined(GO, 17 * S + S / 2, 30).completed(GO + 45 * S);
+        let mut last = log.life("peer-4", GO - S);
+        last.boot().started(GO, 0);
+        match slow {
+            Some(at) => last.progress(GO + at, pieces(99)),
+            None => last.completed(GO + 41 * S),
+        };
+        log
+    };
+    let mut complete = log(None);
+    complete.end(Outcome::Completed);
+    let mut timeout = log(Some(299 * S));
+    timeout.end(Outcome::Timeout { missing: vec!["peer-4".to_owned()] });
+    let measured =
+        [complete, timeout].into_iter().zip(&cell.trials).map(|(log, trial)| measure(cell, trial, &log.lines));
+    analyse(&plan, measured)
+}
+
+/// Lines of one trial.
+#[derive(Default)]
+pub(crate) struct Log {
+    pub(crate) lines: Vec<Line>,
+    controller_seq: u64,
+}
+
+impl Log {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// A node begins a life; its first line is at `mono`.
+    pub(crate) fn life(&mut self, node: &str, mono: u64) -> Writer<'_> {
+        Writer { log: self, node: node.to_owned(), seq: 0, mono }
+    }
+
+    pub(crate) fn controller(&mut self, event: Event) {
+        let (v, seq) = (crate::events::record::VERSION, self.controller_seq);
+        self.controller_seq += 1;
+        self.lines.push(Line::Controller(Record { v, seq, mono: GO, event }));
+    }
+
+    pub(crate) fn end(&mut self, outcome: Outcome) {
+        self.controller(Event::End { outcome });
+    }
+
+    pub(crate) fn gate_open(&mut self, at: u64) {
+        self.life("tracker", 0).event(NodeEvent::GateOpen { at, nodes: 3 });
+    }
+
+    pub(crate) fn acted(&mut self, node: &str, action: Action, planned: u64, actual: u64, error: Option<&str>) {
+        let (node, error) = (node.to_owned(), error.map(str::to_owned));
+        self.controller(Event::Acted { node, action, planned, actual, done: actual + S / 10, error });
+    }
+
+    pub(crate) fn exited(&mut self, node: &str, code: i64, expected: bool) {
+        let last = vec!["thread main panicked".to_owned()];
+        self.controller(Event::Exited { node: node.to_owned(), code, oom: false, expected, last });
+    }
+
+    /// A trial in which every peer completes: the last after `seconds`, the others in steps of 1 % before it.
+    pub(crate) fn complete(trial: &Trial, seconds: f64) -> Self {
+        let mut log = Self::new();
+        let peers: Vec<&Node> = trial.nodes.iter().filter(|node| !node.class.is_empty()).collect();
+        let p2p = trial.nodes.iter().any(|node| node.role == Role::Leecher);
+        let size = trial.file.size;
+        let from_server = if p2p { size / peers.len() as u64 } else { size };
+        log.life("server", GO - S).boot().shaped(40_000_000, 40_000_000).ready(0).started(GO, 1_000_000).progress(
+            GO + (seconds * 1e9) as u64,
+            Progress {
+                up: peers.iter().map(|peer| (peer.name.clone(), from_server)).collect(),
+                idle: Idle { uninterested: S / 10, choked: 0, unrequested: S / 5 },
+                ..Progress::default()
+            },
+        );
+        for (i, peer) in peers.iter().enumerate() {
+            let at = GO + (seconds * 1e9 * (1.0 - 0.01 * (peers.len() - 1 - i) as f64)) as u64;
+            let mut down = BTreeMap::from([("server".to_owned(), from_server)]);
+            let mut up = BTreeMap::new();
+            if p2p {
+                down.insert("others".to_owned(), size - from_server);
+                up.insert("others".to_owned(), size - from_server);
+            }
+            let pieces = u32::try_from(size / u64::from(trial.file.piece)).unwrap();
+            let idle = Idle { uninterested: S, choked: S / 2, unrequested: S / 4 };
+            log.life(&peer.name, GO - S)
+                .boot()
+                .shaped(4_000_000, 40_000_000)
+                .ready(0)
+                .started(GO, 500_000 * (i as u64 + 1))
+                .completed(at)
+                .progress(at + 1, Progress { pieces, down, up, idle, duplicate: size / 1000, ..Progress::default() })
+                .counters(at + 2, 0)
+                .event(NodeEvent::Left { why: Leave::Stopped });
+        }
+        log.end(Outcome::Completed);
+        log
+    }
+}
+
+/// Writes one life of a node.
+pub(crate) struct Writer<'a> {
+    log: &'a mut Log,
+    node: String,
+    seq: u64,
+    mono: u64,
+}
+
+impl Writer<'_> {
+    pub(crate) fn event(&mut self, event: NodeEvent) -> &mut Self {
+        let record = NodeRecord {
+            v: peer_image::event::VERSION,
+            node: self.node.clone(),
+            seq: self.seq,
+            mono: self.mono,
+            event,
+        };
+        self.log.lines.push(Line::Node(record));
+        self.seq += 1;
+        self.mono += 1;
+        self
+    }
+
+    fn at(&mut self, mono: u64, event: NodeEvent) -> &mut Self {
+        self.mono = mono;
+        self.event(event)
+    }
+
+    /// The next lines never arrive.
+    pub(crate) fn lose(&mut self, lines: u64) -> &mut Self {
+        self.seq += lines;
+        self
+    }
+
+    pub(crate) fn boot(&mut self) -> &mut Self {
+        let spec = NodeSpec {
+            name: self.node.clone(),
+            role: Role::Leecher,
+            seed: 1,
+            file: FileSpec { name: "file".to_owned(), size: 32 * MIB, piece: 256 << 10, seed: 1 },
+            link: None,
+            congestion: "cubic".to_owned(),
+            gate: Gate::At { address: "10.0.0.2:6970".to_owned() },
+            policy: Policy::default(),
+            on_complete: OnComplete::Stay,
+            behaviour: Behaviour::Honest,
+            storage: Storage::None,
+            state_dir: None,
+            leaves: Vec::new(),
+        };
+        self.event(NodeEvent::Boot {
+            agent: "0.1.0".to_owned(),
+            spec: Box::new(spec),
+            boot_id: "one-host".to_owned(),
+            kernel: "6.18.0".to_owned(),
+        })
+    }
+
+    pub(crate) fn shaped(&mut self, up: u64, down: u64) -> &mut Self {
+        let shape = |rate| Some(Shape { asked: rate, rate, burst: 16_000, limit: 500_000 });
+        self.event(NodeEvent::Shaped(Shaped {
+            interface: "eth0".to_owned(),
+            mtu: 1500,
+            congestion: "cubic".to_owned(),
+            up: shape(up),
+            down: shape(down),
+        }))
+    }
+
+    pub(crate) fn ready(&mut self, offset: i64) -> &mut Self {
+        self.event(NodeEvent::Ready { offset, offset_error: 0 })
+    }
+
+    pub(crate) fn started(&mut self, go: u64, late: u64) -> &mut Self {
+        self.at(go + late, NodeEvent::Started { go, late, rejoined: false, pieces: 0 })
+    }
+
+    pub(crate) fn rejoined(&mut self, go: u64, late: u64, pieces: u32) -> &mut Self {
+        self.at(go + late, NodeEvent::Started { go, late, rejoined: true, pieces })
+    }
+
+    pub(crate) fn progress(&mut self, mono: u64, progress: Progress) -> &mut Self {
+        self.at(mono, NodeEvent::Progress(progress))
+    }
+
+    pub(crate) fn completed(&mut self, mono: u64) -> &mut Self {
+        self.at(mono, NodeEvent::Completed { bytes: 32 * MIB })
+    }
+
+    pub(crate) fn left(&mut self, mono: u64, why: Leave) -> &mut Self {
+        self.at(mono, NodeEvent::Left { why })
+    }
+
+    pub(crate) fn counters(&mut self, mono: u64, drops: u64) -> &mut Self {
+        let up = Queue { bytes: 1_000_000, packets: 1_000, drops, backlog: 0 };
+        self.at(mono, NodeEvent::Counters(Counters { up, down: Queue { drops: 0, ..up } }))
+    }
+}

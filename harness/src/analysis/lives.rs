@@ -1,0 +1,317 @@
+//! A trial's log, folded into the lives of its nodes. Counts what is missing, concludes nothing.
+//!
+//! A node that comes back starts a new life: its lines are numbered from 0 again, and its counters start at 0.
+//! What a node counts is therefore summed over its lives; a life that was killed counts as far as it had reported.
+
+use std::collections::BTreeMap;
+
+use peer_image::event::{Counters, ErrorKind, Event as NodeEvent, Idle, Leave, Progress, Record as NodeRecord, Shaped};
+
+use crate::events::record::{Event, Line, Outcome, Record};
+use crate::plan::Action;
+
+/// A trial as its log tells it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Observed {
+    /// What was seen of each node, by name.
+    pub nodes: BTreeMap<String, NodeLog>,
+    /// Scheduled actions that the controller took or tried, in order.
+    pub acted: Vec<Acted>,
+    /// Scheduled actions that it did not take, in order.
+    pub skipped: Vec<Skipped>,
+    /// The common start on the gate's clock, ns, if the gate's line is there.
+    pub gate_open: Option<u64>,
+    /// How it ended; `None` if the log stops before that.
+    pub outcome: Option<Outcome>,
+    /// Lines that were no events: node and line.
+    pub unreadable: Vec<(String, String)>,
+    /// Lines of the controller that are missing.
+    pub controller_lost: u64,
+    /// Lines that came twice and were counted once.
+    pub repeated: u64,
+    next_controller_seq: u64,
+}
+
+/// What was seen of one node.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NodeLog {
+    /// Its lives, in order.
+    pub lives: Vec<Life>,
+    /// How its processes ended, in order.
+    pub exits: Vec<Exit>,
+}
+
+/// One life of a node's process.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Life {
+    /// Where it ran, from its first line: nodes with equal boot ids share a clock.
+    pub boot_id: Option<String>,
+    /// The link as the kernel took it.
+    pub shaped: Option<Shaped>,
+    /// Its clock against the gate's: (offset, error), ns.
+    pub ready: Option<(i64, u64)>,
+    /// When it began its role.
+    pub started: Option<Started>,
+    /// Where it stood at last.
+    pub progress: Option<Progress>,
+    /// Its idle upload time as it grew: (own clock ns, idle so far).
+    pub idle: Vec<(u64, Idle)>,
+    /// When it had the whole file, own clock, ns.
+    pub completed: Option<u64>,
+    /// When and why it left, own clock, ns.
+    pub left: Option<(u64, Leave)>,
+    /// What its link had counted at last.
+    pub counters: Option<Counters>,
+    /// Neighbours that it cut off: (neighbour, reason).
+    pub banned: Vec<(String, String)>,
+    /// Bytes that it could not parse: (from, reason).
+    pub rejected: Vec<(String, String)>,
+    /// What it could go on after.
+    pub warnings: Vec<String>,
+    /// Why it could not go on.
+    pub error: Option<(ErrorKind, String)>,
+    /// Own clock at its last line, ns.
+    pub last_mono: u64,
+    /// Lines that are missing within it.
+    pub lost: u64,
+    next_seq: u64,
+}
+
+/// When a life began its role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Started {
+    /// Own clock, ns.
+    pub mono: u64,
+    /// The common start on its own clock, ns.
+    pub go: u64,
+    /// How late it was, ns.
+    pub late: u64,
+    /// Whether it came back after the common start.
+    pub rejoined: bool,
+    /// Pieces that it brought.
+    pub pieces: u32,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// Its exit code.
+    pub code: i64,
+    /// Killed by the kernel for its memory.
+    pub oom: bool,
+    /// Whether the controller expected it.
+    pub expected: bool,
+    /// Its last lines that were not events.
+    pub last: Vec<String>,
+}
+
+/// A scheduled action that the controller took or tried. Times are ns after the common start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acted {
+    /// The peer.
+    pub node: String,
+    /// What.
+    pub action: Action,
+    /// Planned moment.
+    pub planned: u64,
+    /// When the call was made.
+    pub actual: u64,
+    /// When the engine answered.
+    pub done: u64,
+    /// What went wrong.
+    pub error: Option<String>,
+}
+
+/// A scheduled action that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// The peer.
+    pub node: String,
+    /// What.
+    pub action: Action,
+    /// Planned moment, ns after the common start.
+    pub planned: u64,
+    /// Why.
+    pub why: String,
+}
+
+/// Folds the lines of one trial, in the order of its log.
+#[must_use]
+pub fn fold<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Observed {
+    let mut observed = Observed::default();
+    for line in lines {
+        match line {
+            Line::Node(record) => observed.node_line(record),
+            Line::Controller(record) => observed.controller_line(record),
+        }
+    }
+    observed
+}
+
+impl Observed {
+    fn node_line(&mut self, record: &NodeRecord) {
+        if let NodeEvent::GateOpen { at, .. } = record.event {
+            self.gate_open = Some(at);
+        }
+        let log = self.nodes.entry(record.node.clone()).or_default();
+        match log.lives.last() {
+            // The clock is monotonic: an old number at an old moment is an old line, at a later one a new life.
+            Some(life) if record.seq < life.next_seq && record.mono <= life.last_mono => {
+                self.repeated += 1;
+                return;
+            }
+            Some(life) if record.seq >= life.next_seq => {}
+            Some(_) | None => log.lives.push(Life::default()),
+        }
+        let life = log.lives.last_mut().expect("a life was pushed if there was none");
+        life.lost += record.seq - life.next_seq;
+        life.next_seq = record.seq + 1;
+        life.last_mono = record.mono;
+        life.event(record.mono, &record.event);
+    }
+
+    fn controller_line(&mut self, record: &Record) {
+        self.controller_lost += record.seq.saturating_sub(self.next_controller_seq);
+        self.next_controller_seq = self.next_controller_seq.max(record.seq + 1);
+        match record.event.clone() {
+            Event::Trial { .. } | Event::Phase { .. } => {}
+            Event::Acted { node, action, planned, actual, done, error } => {
+                self.acted.push(Acted { node, action, planned, actual, done, error });
+            }
+            Event::Skipped { node, action, planned, why } => {
+                self.skipped.push(Skipped { node, action, planned, why });
+            }
+            Event::Exited { node, code, oom, expected, last } => {
+                self.nodes.entry(node).or_default().exits.push(Exit { code, oom, expected, last });
+            }
+            Event::Unreadable { node, line } => self.unreadable.push((node, line)),
+            Event::End { outcome } => self.outcome = Some(outcome),
+        }
+    }
+
+    /// What was seen of a node; nothing if it never spoke.
+    #[must_use]
+    pub fn node(&self, name: &str) -> &NodeLog {
+        const SILENT: &NodeLog = &NodeLog { lives: Vec::new(), exits: Vec::new() };
+        self.nodes.get(name).unwrap_or(SILENT)
+    }
+
+    /// The common start on the clock of one life of a node, ns: as that life said, else as another life of the
+    /// node on the same clock did, else from the gate's own line and the life's estimate of the gate's clock.
+    #[must_use]
+    pub fn go(&self, node: &str, life: &Life) -> Option<u64> {
+        let own = life.started.map(|started| started.go);
+        let other = || {
+            let same_clock = |other: &&Life| other.boot_id.is_some() && other.boot_id == life.boot_id;
+            self.node(node).lives.iter().filter(same_clock).find_map(|other| Some(other.started?.go))
+        };
+        let gate = || self.gate_open?.checked_add_signed(life.ready?.0.checked_neg()?);
+        own.or_else(other).or_else(gate)
+    }
+}
+
+impl Life {
+    fn event(&mut self, mono: u64, event: &NodeEvent) {
+        match event {
+            NodeEvent::Boot { boot_id, .. } => self.boot_id = Some(boot_id.clone()),
+            NodeEvent::Shaped(shaped) => self.shaped = Some(shaped.clone()),
+            NodeEvent::Ready { offset, offset_error } => self.ready = Some((*offset, *offset_error)),
+            NodeEvent::GateOpen { .. } => {}
+            NodeEvent::Started { go, late, rejoined, pieces } => {
+                self.started = Some(Started { mono, go: *go, late: *late, rejoined: *rejoined, pieces: *pieces });
+            }
+            NodeEvent::Progress(progress) => {
+                self.idle.push((mono, progress.idle));
+                self.progress = Some(progress.clone());
+            }
+            NodeEvent::Completed { .. } => {
+                self.completed.get_or_insert(mono);
+            }
+            NodeEvent::Left { why } => self.left = Some((mono, *why)),
+            NodeEvent::Banned { neighbour, reason } => self.banned.push((neighbour.clone(), reason.clone())),
+            NodeEvent::Rejected { from, reason } => self.rejected.push((from.clone(), reason.clone())),
+            NodeEvent::Counters(counters) => self.counters = Some(*counters),
+            NodeEvent::Warning { message } => self.warnings.push(message.clone()),
+            NodeEvent::Error { kind, message } => self.error = Some((*kind, message.clone())),
+        }
+    }
+
+    /// Idle upload time up to a moment of its own clock: (uninterested, choked, unrequested), seconds. Between two
+    /// reports it is taken to have grown evenly; after the last one, not at all.
+    #[must_use]
+    pub fn idle_until(&self, mono: u64) -> [f64; 3] {
+        let start = self.started.map_or(0, |started| started.mono);
+        let mut before = (start, [0.0; 3]);
+        for (at, idle) in &self.idle {
+            let reached = [idle.uninterested, idle.choked, idle.unrequested].map(|ns| ns as f64 / 1e9);
+            if *at > mono {
+                let share = mono.saturating_sub(before.0) as f64 / at.saturating_sub(before.0).max(1) as f64;
+                return std::array::from_fn(|i| before.1[i] + share * (reached[i] - before.1[i]));
+            }
+            before = (*at, reached);
+        }
+        before.1
+    }
+
+    /// From the start of its role until its end or a moment of its own clock, whichever is first, seconds.
+    #[must_use]
+    pub fn present_until(&self, mono: u64) -> f64 {
+        let end = self.left.map_or(self.last_mono, |(at, _)| at).min(mono);
+        self.started.map_or(0.0, |started| end.saturating_sub(started.mono) as f64 / 1e9)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::fixture::{Log, S};
+
+    #[test]
+    fn a_second_life_is_told_from_a_repeated_line() {
+        let mut log = Log::new();
+        log.life("peer-1", 0).boot().started(S, 0);
+        let repeated = log.lines[0].clone();
+        log.lines.push(repeated);
+        log.life("peer-1", 9 * S).boot();
+        let observed = fold(&log.lines);
+        assert_eq!(observed.nodes["peer-1"].lives.len(), 2);
+        assert_eq!(observed.repeated, 1);
+    }
+
+    #[test]
+    fn gaps_in_the_numbers_are_lost_lines_at_the_start_of_a_life_too() {
+        let mut log = Log::new();
+        log.life("peer-1", 0).boot().started(S, 0).lose(2).completed(3 * S);
+        log.life("peer-1", 9 * S).lose(1).started(S, 9 * S);
+        let lost: Vec<u64> = fold(&log.lines).nodes["peer-1"].lives.iter().map(|life| life.lost).collect();
+        assert_eq!(lost, [2, 1]);
+    }
+
+    #[test]
+    fn the_common_start_is_known_without_the_started_line() {
+        let mut log = Log::new();
+        log.gate_open(5 * S);
+        log.life("peer-1", 0).boot().ready(S as i64).lose(1).completed(9 * S);
+        let observed = fold(&log.lines);
+        let life = &observed.nodes["peer-1"].lives[0];
+        assert_eq!(observed.go("peer-1", life), Some(4 * S));
+    }
+
+    #[test]
+    fn idle_time_grows_evenly_between_reports() {
+        let life = Life {
+            started: Some(Started { mono: 10 * S, go: 10 * S, late: 0, rejoined: false, pieces: 0 }),
+            idle: vec![
+                (11 * S, Idle { choked: S / 2, ..Idle::default() }),
+                (12 * S, Idle { choked: S, ..Idle::default() }),
+            ],
+            last_mono: 12 * S,
+            ..Life::default()
+        };
+        assert_eq!(life.idle_until(10 * S + S / 2)[1], 0.25);
+        assert_eq!(life.idle_until(11 * S + S / 2)[1], 0.75);
+        assert_eq!(life.idle_until(99 * S)[1], 1.0);
+        assert_eq!(life.present_until(11 * S), 1.0);
+        assert_eq!(life.present_until(99 * S), 2.0);
+    }
+}

@@ -1,0 +1,293 @@
+//! A run as a whole: one row per cell over its repeats, and what its figures show.
+
+use std::collections::BTreeMap;
+
+use super::bounds::{self, Term};
+use super::findings::Finding;
+use super::metrics::{ChurnRow, Measured, PeerRow, TrialOutcome, TrialRow};
+use super::statistics::{least, median, median_interval, most};
+use crate::plan::{Architecture, Cell, Plan};
+
+/// One cell over its repeats. Times and ratios are those of its completed trials.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SummaryRow {
+    /// The cell's id.
+    pub cell: String,
+    /// The cell's level of each factor, in the plan's order.
+    pub levels: Vec<String>,
+    /// How the bytes travel.
+    pub architecture: Architecture,
+    /// N.
+    pub peers: u32,
+    /// Trials that the plan has.
+    pub planned: u32,
+    /// Trials with a distribution time: what the columns below are over.
+    pub completed: u32,
+    /// Trials whose time was up.
+    pub timeout: u32,
+    /// Trials that could not go on.
+    pub failed: u32,
+    /// Trials that the user stopped, whose log is cut short, or that were never run.
+    pub broken_off: u32,
+    /// Median of [`TrialRow::distribution_time_s`].
+    pub distribution_time_median_s: Option<f64>,
+    /// The least of them.
+    pub distribution_time_min_s: Option<f64>,
+    /// The largest of them.
+    pub distribution_time_max_s: Option<f64>,
+    /// Where the median lies with 95 % confidence (order statistics), lower end: from 6 trials on.
+    pub distribution_time_low_s: Option<f64>,
+    /// The same, upper end.
+    pub distribution_time_high_s: Option<f64>,
+    /// Median of [`TrialRow::bound_s`] over all trials: they differ only where the schedule removes peers for good.
+    pub bound_s: Option<f64>,
+    /// The same at payload rate.
+    pub bound_payload_s: Option<f64>,
+    /// The term that binds in most trials.
+    pub binding_term: Option<Term>,
+    /// Median of [`TrialRow::ratio`].
+    pub ratio: Option<f64>,
+    /// Median of [`TrialRow::payload_ratio`].
+    pub payload_ratio: Option<f64>,
+    /// Median of [`TrialRow::efficiency`].
+    pub efficiency: Option<f64>,
+    /// Median of [`TrialRow::offload_share`].
+    pub offload_share: Option<f64>,
+    /// Median of [`TrialRow::duplicate_share`].
+    pub duplicate_share: Option<f64>,
+    /// Median of [`TrialRow::idle_uninterested_share`].
+    pub idle_uninterested_share: Option<f64>,
+    /// Median of [`TrialRow::idle_choked_share`].
+    pub idle_choked_share: Option<f64>,
+    /// Median of [`TrialRow::idle_unrequested_share`].
+    pub idle_unrequested_share: Option<f64>,
+    /// Median of [`TrialRow::absent_share`].
+    pub absent_share: Option<f64>,
+    /// The largest [`TrialRow::start_skew_max_s`].
+    pub start_skew_max_s: Option<f64>,
+}
+
+/// A run as a whole: what a report shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Analysis {
+    /// The experiment's name.
+    pub name: String,
+    /// Its question.
+    pub question: String,
+    /// Its seed.
+    pub seed: u64,
+    /// Key paths of its factors.
+    pub factors: Vec<String>,
+    /// One row per cell, in the plan's order.
+    pub summary: Vec<SummaryRow>,
+    /// One row per trial, in the order in which they were given.
+    pub trials: Vec<TrialRow>,
+    /// One row per peer and trial.
+    pub peers: Vec<PeerRow>,
+    /// One row per planned departure or return.
+    pub churn: Vec<ChurnRow>,
+    /// What to be wary of.
+    pub findings: Vec<Finding>,
+    /// D over N; empty if N does not vary.
+    pub over_n: Vec<Series>,
+    /// Client-server against p2p, where all else is equal.
+    pub contrasts: Vec<Contrast>,
+}
+
+/// Cells that differ in N alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// What they have in common: the architecture, and further levels as far as they vary.
+    pub label: String,
+    /// How the bytes travel.
+    pub architecture: Architecture,
+    /// The measured cells, ascending by N.
+    pub points: Vec<Point>,
+    /// The bound over N, from 1 to the largest N of the run: (N, link rate, payload rate), seconds.
+    pub curve: Vec<(u32, f64, f64)>,
+}
+
+/// One cell in a figure over N.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point {
+    /// N.
+    pub peers: u32,
+    /// D of each completed trial, seconds, ascending.
+    pub times: Vec<f64>,
+    /// Median of [`TrialRow::payload_ratio`].
+    pub payload_ratio: Option<f64>,
+}
+
+/// Two cells that differ in architecture alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contrast {
+    /// The client-server cell's id.
+    pub client_server: String,
+    /// The p2p cell's id.
+    pub p2p: String,
+    /// N.
+    pub peers: u32,
+    /// How many times as long the median of client-server is.
+    pub measured: Option<f64>,
+    /// How many times as long its bound is.
+    pub bound: Option<f64>,
+}
+
+impl Point {
+    /// (least, median, largest); `None` if no trial completed.
+    #[must_use]
+    pub fn spread(&self) -> Option<(f64, f64, f64)> {
+        Some((least(&self.times)?, median(&self.times)?, most(&self.times)?))
+    }
+}
+
+/// Concludes a run from its plan and its trials. Cells of the plan without a trial keep their row.
+#[must_use]
+pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Analysis {
+    let mut analysis = Analysis {
+        name: plan.name.clone(),
+        question: plan.question.clone(),
+        seed: plan.seed,
+        factors: plan.factors.clone(),
+        summary: Vec::new(),
+        trials: Vec::new(),
+        peers: Vec::new(),
+        churn: Vec::new(),
+        findings: Vec::new(),
+        over_n: Vec::new(),
+        contrasts: Vec::new(),
+    };
+    for measured in measured {
+        analysis.trials.push(measured.trial);
+        analysis.peers.extend(measured.peers);
+        analysis.churn.extend(measured.churn);
+        analysis.findings.extend(measured.findings);
+    }
+    analysis.summary = plan.cells.iter().map(|cell| summary_row(cell, &analysis.trials)).collect();
+    analysis.over_n = over_n(plan, &analysis.trials, &analysis.summary);
+    analysis.contrasts = contrasts(plan, &analysis.summary);
+    analysis
+}
+
+fn summary_row(cell: &Cell, trials: &[TrialRow]) -> SummaryRow {
+    let all: Vec<&TrialRow> = trials.iter().filter(|trial| trial.cell == cell.id).collect();
+    let of = |field: fn(&TrialRow) -> Option<f64>| -> Vec<f64> {
+        let completed = all.iter().filter(|trial| trial.distribution_time_s.is_some());
+        completed.filter_map(|trial| field(trial)).collect()
+    };
+    let ended = |how: &[TrialOutcome]| count(all.iter().filter(|trial| how.contains(&trial.outcome)).count());
+    let every = |field: fn(&TrialRow) -> Option<f64>| -> Vec<f64> { all.iter().filter_map(|it| field(it)).collect() };
+    let times = of(|trial| trial.distribution_time_s);
+    let interval = median_interval(&times);
+    let planned = count(cell.trials.len());
+    let never_run = planned.saturating_sub(count(all.len()));
+    // A cell that never ran still has its bound.
+    let unrun = || {
+        let swarm = cell.trials.first().and_then(|it| bounds::Swarm::of_nodes(it.file.size, &it.nodes))?;
+        bounds::bound(cell.settings.architecture, &swarm)
+    };
+    SummaryRow {
+        cell: cell.id.clone(),
+        levels: cell.levels.clone(),
+        architecture: cell.settings.architecture,
+        peers: cell.settings.peers(),
+        planned,
+        completed: count(times.len()),
+        timeout: ended(&[TrialOutcome::Timeout]),
+        failed: ended(&[TrialOutcome::Failed]),
+        broken_off: ended(&[TrialOutcome::Interrupted, TrialOutcome::LogIncomplete]) + never_run,
+        distribution_time_median_s: median(&times),
+        distribution_time_min_s: least(&times),
+        distribution_time_max_s: most(&times),
+        distribution_time_low_s: interval.map(|interval| interval.low),
+        distribution_time_high_s: interval.map(|interval| interval.high),
+        bound_s: median(&every(|trial| trial.bound_s)).or_else(|| Some(unrun()?.seconds)),
+        bound_payload_s: median(&every(|trial| trial.bound_payload_s)).or_else(|| Some(unrun()?.payload_seconds)),
+        binding_term: most_frequent(all.iter().filter_map(|trial| trial.binding_term)).or_else(|| Some(unrun()?.term)),
+        ratio: median(&of(|trial| trial.ratio)),
+        payload_ratio: median(&of(|trial| trial.payload_ratio)),
+        efficiency: median(&of(|trial| trial.efficiency)),
+        offload_share: median(&of(|trial| trial.offload_share)),
+        duplicate_share: median(&of(|trial| trial.duplicate_share)),
+        idle_uninterested_share: median(&of(|trial| trial.idle_uninterested_share)),
+        idle_choked_share: median(&of(|trial| trial.idle_choked_share)),
+        idle_unrequested_share: median(&of(|trial| trial.idle_unrequested_share)),
+        absent_share: median(&of(|trial| trial.absent_share)),
+        start_skew_max_s: most(&every(|trial| trial.start_skew_max_s)),
+    }
+}
+
+fn over_n(plan: &Plan, trials: &[TrialRow], summary: &[SummaryRow]) -> Vec<Series> {
+    let largest = plan.cells.iter().map(|cell| cell.settings.peers()).max().unwrap_or(0);
+    if plan.cells.iter().all(|cell| cell.settings.peers() == largest) {
+        return Vec::new();
+    }
+    let mut series: Vec<(Vec<&String>, Series)> = Vec::new();
+    for (cell, row) in plan.cells.iter().zip(summary) {
+        let architecture = cell.settings.architecture;
+        let others = plan.factors.iter().zip(&cell.levels).filter(|(key, _)| *key != "peers" && *key != "architecture");
+        let others: Vec<&String> = others.map(|(_, level)| level).collect();
+        let same = |it: &(Vec<&String>, Series)| it.0 == others && it.1.architecture == architecture;
+        let position = series.iter().position(same).unwrap_or_else(|| {
+            let label = std::iter::once(name(architecture)).chain(others.iter().map(|it| it.as_str()));
+            let label = label.collect::<Vec<_>>().join(", ");
+            let curve = bounds::curve(&cell.settings, largest);
+            let curve = curve.into_iter().map(|(n, bound)| (n, bound.seconds, bound.payload_seconds)).collect();
+            series.push((others, Series { label, architecture, points: Vec::new(), curve }));
+            series.len() - 1
+        });
+        let mut times: Vec<f64> =
+            trials.iter().filter(|it| it.cell == cell.id).filter_map(|it| it.distribution_time_s).collect();
+        times.sort_by(f64::total_cmp);
+        series[position].1.points.push(Point { peers: row.peers, times, payload_ratio: row.payload_ratio });
+    }
+    let mut series: Vec<Series> = series.into_iter().map(|(_, series)| series).collect();
+    for one in &mut series {
+        one.points.sort_by_key(|point| point.peers);
+    }
+    series
+}
+
+fn contrasts(plan: &Plan, summary: &[SummaryRow]) -> Vec<Contrast> {
+    let others = |row: &SummaryRow| -> Vec<String> {
+        let levels = plan.factors.iter().zip(&row.levels).filter(|(key, _)| *key != "architecture");
+        levels.map(|(_, level)| level.clone()).collect()
+    };
+    let of = |architecture| summary.iter().filter(move |row| row.architecture == architecture);
+    let pairs = of(Architecture::ClientServer).filter_map(|client_server| {
+        let same = |p2p: &&SummaryRow| others(p2p) == others(client_server) && p2p.peers == client_server.peers;
+        Some((client_server, of(Architecture::P2p).find(same)?))
+    });
+    let times = |a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| a / b);
+    pairs
+        .map(|(client_server, p2p)| Contrast {
+            client_server: client_server.cell.clone(),
+            p2p: p2p.cell.clone(),
+            peers: p2p.peers,
+            measured: times(client_server.distribution_time_median_s, p2p.distribution_time_median_s),
+            bound: times(client_server.bound_s, p2p.bound_s),
+        })
+        .collect()
+}
+
+/// An architecture's name, as in the experiment file.
+#[must_use]
+pub fn name(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::ClientServer => "client-server",
+        Architecture::P2p => "p2p",
+    }
+}
+
+/// The value that comes most often, the smallest of several.
+fn most_frequent<T: Ord>(values: impl Iterator<Item = T>) -> Option<T> {
+    let mut times: BTreeMap<T, u32> = BTreeMap::new();
+    for value in values {
+        *times.entry(value).or_default() += 1;
+    }
+    times.into_iter().rev().max_by_key(|(_, times)| *times).map(|(value, _)| value)
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).expect("a run has fewer than 2^32 trials")
+}

@@ -1,0 +1,225 @@
+//! Tidy tables: one row per peer, departure, trial or cell; every heading is the name of a field in
+//! [`crate::analysis::metrics`] or [`crate::analysis::summary`], and ends in its unit where it has one.
+//!
+//! A value that is not known is an empty field. A factor that is no column yet has one under its key path.
+
+use std::fmt::Display;
+
+use crate::analysis::bounds::Term;
+use crate::analysis::metrics::{ChurnRow, ChurnStatus, PeerOutcome, PeerRow, TrialOutcome, TrialRow};
+use crate::analysis::summary::{self, Analysis, SummaryRow};
+use crate::plan::Architecture;
+
+/// One column: how to get its text from a row.
+struct Column<R> {
+    name: &'static str,
+    kind: &'static str,
+    text: fn(&R) -> String,
+}
+
+/// Columns from the names of fields, so that a heading cannot differ from its field.
+macro_rules! columns {
+    ($row:ty: $($field:ident),+ $(,)?) => {
+        &[$(Column::<$row> {
+            name: stringify!($field),
+            kind: kind(|row: &$row| &row.$field),
+            text: |row| Field::text(&row.$field),
+        }),+]
+    };
+}
+
+const PEERS: &[Column<PeerRow>] = columns!(PeerRow:
+    cell, repeat, node, class, to_complete, outcome, reason, completed_at_s, start_late_s, rejoins, pieces,
+    pieces_total, down_bytes, down_from_server_bytes, up_bytes, duplicate_bytes, discarded_bytes, unrequested_bytes,
+    present_s, idle_uninterested_s, idle_choked_s, idle_unrequested_s, link_up_bytes, link_down_bytes,
+    link_up_drops, link_down_drops, departure, departure_planned_s, departure_actual_s, banned, rejected, lines_lost,
+    clock_error_s);
+
+const CHURN: &[Column<ChurnRow>] = columns!(ChurnRow:
+    cell, repeat, node, action, status, planned_s, actual_s, late_s, engine_s, why);
+
+const TRIALS: &[Column<TrialRow>] = columns!(TrialRow:
+    cell, architecture, peers, repeat, outcome, reason, distribution_time_s, bound_s, bound_payload_s, binding_term,
+    ratio, payload_ratio, efficiency, start_skew_p50_s, start_skew_max_s, to_complete, completed,
+    completion_median_s, completion_p90_s, completion_max_s, server_up_bytes, peers_up_bytes, peers_down_bytes,
+    offload_share, duplicate_share, idle_uninterested_share, idle_choked_share, idle_unrequested_share, absent_share,
+    link_drops, lines_lost, churn_planned, churn_executed, churn_late_max_s, rejoins);
+
+const SUMMARY: &[Column<SummaryRow>] = columns!(SummaryRow:
+    cell, architecture, peers, planned, completed, timeout, failed, broken_off, distribution_time_median_s,
+    distribution_time_min_s, distribution_time_max_s, distribution_time_low_s, distribution_time_high_s, bound_s,
+    bound_payload_s, binding_term, ratio, payload_ratio, efficiency, offload_share, duplicate_share,
+    idle_uninterested_share, idle_choked_share, idle_unrequested_share, absent_share, start_skew_max_s);
+
+/// `peers.csv`: one row per peer and trial.
+#[must_use]
+pub fn peers(analysis: &Analysis) -> String {
+    table(PEERS, &[], &analysis.peers, |_| &[])
+}
+
+/// `churn.csv`: one row per planned departure or return.
+#[must_use]
+pub fn churn(analysis: &Analysis) -> String {
+    table(CHURN, &[], &analysis.churn, |_| &[])
+}
+
+/// `trials.csv`: one row per trial.
+#[must_use]
+pub fn trials(analysis: &Analysis) -> String {
+    table(TRIALS, &analysis.factors, &analysis.trials, |row| &row.levels)
+}
+
+/// `summary.csv`: one row per cell.
+#[must_use]
+pub fn summary(analysis: &Analysis) -> String {
+    table(SUMMARY, &analysis.factors, &analysis.summary, |row| &row.levels)
+}
+
+/// `columns.json`: type and unit of every column of every table.
+#[must_use]
+pub fn columns(analysis: &Analysis) -> String {
+    let tables = serde_json::json!({
+        "peers.csv": described(PEERS, &[]),
+        "churn.csv": described(CHURN, &[]),
+        "trials.csv": described(TRIALS, &analysis.factors),
+        "summary.csv": described(SUMMARY, &analysis.factors),
+    });
+    format!("{tables:#}\n")
+}
+
+fn described<R>(columns: &[Column<R>], factors: &[String]) -> Vec<serde_json::Value> {
+    let fields = columns.iter().map(|column| (column.name, column.kind));
+    let levels = factors.iter().map(|key| (key.as_str(), "text")).filter(|(key, _)| is_new(columns, key));
+    let all = fields.chain(levels);
+    all.map(|(name, kind)| serde_json::json!({ "name": name, "type": kind, "unit": unit(name) })).collect()
+}
+
+/// The unit that a heading ends in; shares and ratios have none.
+fn unit(name: &str) -> Option<&'static str> {
+    match name.rsplit('_').next() {
+        Some("s") => Some("s"),
+        Some("bytes") => Some("bytes"),
+        Some("share" | "ratio" | "efficiency") => Some("1"),
+        _ => None,
+    }
+}
+
+fn is_new<R>(columns: &[Column<R>], key: &str) -> bool {
+    columns.iter().all(|column| column.name != key)
+}
+
+fn table<R>(columns: &[Column<R>], factors: &[String], rows: &[R], levels: fn(&R) -> &[String]) -> String {
+    const INFALLIBLE: &str = "writing to memory cannot fail, and every row has one field per column";
+    let new: Vec<usize> = (0..factors.len()).filter(|i| is_new(columns, &factors[*i])).collect();
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let names = columns.iter().map(|column| column.name);
+    writer.write_record(names.chain(new.iter().map(|i| factors[*i].as_str()))).expect(INFALLIBLE);
+    for row in rows {
+        let fields = columns.iter().map(|column| (column.text)(row));
+        let levels = new.iter().map(|i| levels(row).get(*i).cloned().unwrap_or_default());
+        writer.write_record(fields.chain(levels)).expect(INFALLIBLE);
+    }
+    String::from_utf8(writer.into_inner().expect(INFALLIBLE)).expect("all fields are text")
+}
+
+/// How a field is written, and what it is to whoever reads it.
+trait Field {
+    /// JSON Schema's word for it.
+    const KIND: &'static str;
+    /// Its text; empty if it is not known.
+    fn text(&self) -> String;
+}
+
+const fn kind<R, F: Field>(_: fn(&R) -> &F) -> &'static str {
+    F::KIND
+}
+
+macro_rules! displayed {
+    ($($kind:literal: $($field:ty),+;)+) => {
+        $($(impl Field for $field {
+            const KIND: &'static str = $kind;
+            fn text(&self) -> String {
+                self.to_string()
+            }
+        })+)+
+    };
+}
+
+displayed! {
+    "string": String, PeerOutcome, TrialOutcome, ChurnStatus;
+    "integer": u32, u64;
+    "boolean": bool;
+}
+
+impl Field for f64 {
+    const KIND: &'static str = "number";
+    /// To the microsecond: what is beyond is noise, and a short number is easier to read.
+    fn text(&self) -> String {
+        shortest((self * 1e6).round() / 1e6)
+    }
+}
+
+impl Field for Term {
+    const KIND: &'static str = "string";
+    fn text(&self) -> String {
+        self.formula().to_owned()
+    }
+}
+
+impl Field for Architecture {
+    const KIND: &'static str = "string";
+    fn text(&self) -> String {
+        summary::name(*self).to_owned()
+    }
+}
+
+impl<F: Field> Field for Option<F> {
+    const KIND: &'static str = F::KIND;
+    fn text(&self) -> String {
+        self.as_ref().map(Field::text).unwrap_or_default()
+    }
+}
+
+/// Without the sign of a negative zero.
+fn shortest(number: impl Display) -> String {
+    let text = number.to_string();
+    if text == "-0" { "0".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::fixture::churned;
+
+    #[test]
+    fn tables_of_a_small_run() {
+        let analysis = churned();
+        insta::assert_snapshot!("peers", peers(&analysis));
+        insta::assert_snapshot!("churn", churn(&analysis));
+        insta::assert_snapshot!("trials", trials(&analysis));
+        insta::assert_snapshot!("summary", summary(&analysis));
+    }
+
+    #[test]
+    fn every_column_of_every_table_is_described() {
+        let mut analysis = churned();
+        analysis.factors.push("file.size".to_owned());
+        let described: serde_json::Value = serde_json::from_str(&columns(&analysis)).unwrap();
+        for (name, table) in [("peers.csv", peers(&analysis)), ("trials.csv", trials(&analysis))] {
+            let headings: Vec<&str> = table.lines().next().unwrap().split(',').collect();
+            let columns = described[name].as_array().unwrap();
+            assert_eq!(headings, columns.iter().map(|it| it["name"].as_str().unwrap()).collect::<Vec<_>>());
+        }
+        assert!(trials(&analysis).lines().next().unwrap().ends_with(",file.size"));
+        let time = &described["trials.csv"][6];
+        assert_eq!(
+            (&time["name"], &time["type"], &time["unit"]),
+            (&"distribution_time_s".into(), &"number".into(), &"s".into())
+        );
+    }
+
+    #[test]
+    fn numbers_are_short_and_zero_has_no_sign() {
+        assert_eq!([1.0, 0.123_456_789, -0.000_000_000_1].map(|number: f64| number.text()), ["1", "0.123457", "0"]);
+    }
+}

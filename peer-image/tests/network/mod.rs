@@ -1,5 +1,7 @@
-//! A virtual network that drives the core in virtual time: every node has an upload and a download link, every
-//! connection shares its sender's link packet by packet, in turn. Deterministic; no clock, no socket.
+//! A virtual network that drives the core in virtual time: every node has an upload and a download link, each a
+//! FIFO; a connection has a congestion window that grows with its acknowledgements (slow start, and anew after a
+//! rest) and keeps at most two offload packets in its sender's queue, as TCP's small queues do. Acknowledgements
+//! wait in the receiver's upload queue like everything else. Deterministic; no clock, no socket.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -14,9 +16,16 @@ use peer_image::wire::bitfield::Bitfield;
 use peer_image::wire::geometry::{Block, Geometry};
 use peer_image::wire::message::Message;
 
-/// Payload that one turn of a connection puts on the link, and what goes over the link for it (four packets).
-const TURN: u64 = 4 * 1448;
+/// Payload of an offload packet: eleven segments.
+const OFFLOAD: u64 = 11 * 1448;
+/// Offload packets of one connection in its sender's queue.
+const QUEUED: u32 = 2;
 const HEADERS: u64 = 66;
+/// First congestion window, and the largest (the receiver's), bytes.
+const WINDOW: u64 = 10 * 1448;
+const WINDOW_MAX: u64 = 512 * 1024;
+/// A connection that rests so long starts anew, ns.
+const REST: u64 = 300_000_000;
 /// Bytes that a socket takes beyond what is on the wire.
 const SOCKET: u64 = 16 * 1024;
 /// Propagation, ns.
@@ -44,15 +53,29 @@ struct Flow {
     items: VecDeque<(u64, Item)>,
     bytes: u64,
     untaken: VecDeque<u64>,
+    queued: u32,
+    in_flight: u64,
+    window: u64,
+    last: u64,
+}
+
+/// Something on the wire. An acknowledgement has no items and acknowledges so many bytes.
+#[derive(Debug)]
+struct Packet {
+    from: usize,
+    to: usize,
+    size: u64,
+    payload: u64,
+    acknowledges: u64,
+    items: Vec<Item>,
 }
 
 struct Node {
     peer: Peer,
     swarm: Swarm,
     flows: BTreeMap<NeighbourId, Flow>,
-    turn: VecDeque<NeighbourId>,
+    queue: VecDeque<usize>,
     up_busy: bool,
-    debt: u64,
     down_free: u64,
     wake: Option<u64>,
     damaged: BTreeMap<u32, bool>,
@@ -62,7 +85,7 @@ struct Node {
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
-    UpFree(usize),
+    UpFree(usize, usize),
     Wake(usize),
     Arrive(usize, usize),
     Deliver(usize, usize),
@@ -77,7 +100,7 @@ pub struct Network<'a> {
     now: u64,
     order: u64,
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
-    transit: BTreeMap<usize, (usize, usize, u64, Vec<(u64, Item)>)>,
+    transit: BTreeMap<usize, Packet>,
     next_transit: usize,
     watch: Box<Watch<'a>>,
     pub banned: Vec<(usize, usize)>,
@@ -107,9 +130,8 @@ impl<'a> Network<'a> {
                 ),
                 peer,
                 flows: BTreeMap::new(),
-                turn: VecDeque::new(),
+                queue: VecDeque::new(),
                 up_busy: false,
-                debt: 0,
                 down_free: 0,
                 wake: None,
                 damaged: BTreeMap::new(),
@@ -159,8 +181,15 @@ impl<'a> Network<'a> {
             }
             self.now = at;
             match event {
-                Event::UpFree(node) => {
+                Event::UpFree(node, packet) => {
                     self.nodes[node].up_busy = false;
+                    let to = self.transit[&packet].to;
+                    if self.transit[&packet].acknowledges == 0
+                        && let Some(flow) = self.nodes[node].flows.get_mut(&id(to))
+                    {
+                        flow.queued -= 1;
+                    }
+                    self.push(node, id(to));
                     self.transmit(node);
                 }
                 Event::Wake(node) => {
@@ -170,18 +199,37 @@ impl<'a> Network<'a> {
                     }
                 }
                 Event::Arrive(node, packet) => {
-                    let size = self.transit[&packet].2;
+                    let size = self.transit[&packet].size;
                     let receiver = &mut self.nodes[node];
                     let done = receiver.down_free.max(at) + nanos(size, receiver.peer.down);
                     receiver.down_free = done;
                     self.schedule(done, Event::Deliver(node, packet));
                 }
                 Event::Deliver(node, packet) => {
-                    let (from, _, size, items) = self.transit.remove(&packet).expect("it was sent");
-                    // Acknowledgements travel on the receiver's upload link.
-                    self.nodes[node].debt += 66 * size / 12_000;
-                    for (_, item) in items {
-                        self.deliver(node, from, item);
+                    let packet = self.transit.remove(&packet).expect("it was sent");
+                    if packet.acknowledges > 0 {
+                        if let Some(flow) = self.nodes[node].flows.get_mut(&id(packet.from)) {
+                            flow.in_flight = flow.in_flight.saturating_sub(packet.acknowledges);
+                            flow.window = (flow.window + packet.acknowledges).min(WINDOW_MAX);
+                        }
+                        self.push(node, id(packet.from));
+                        self.transmit(node);
+                        continue;
+                    }
+                    if !self.nodes[node].gone {
+                        let acknowledgement = Packet {
+                            from: node,
+                            to: packet.from,
+                            size: 66,
+                            payload: 0,
+                            acknowledges: packet.payload,
+                            items: Vec::new(),
+                        };
+                        self.put(node, acknowledgement);
+                        self.transmit(node);
+                    }
+                    for item in packet.items {
+                        self.deliver(node, packet.from, item);
                     }
                 }
                 Event::Kill(node) => {
@@ -295,10 +343,57 @@ impl<'a> Network<'a> {
         if is_block {
             flow.untaken.push_back(flow.bytes);
         }
-        if !self.nodes[node].turn.contains(&to) {
-            self.nodes[node].turn.push_back(to);
-        }
+        self.push(node, to);
         self.transmit(node);
+    }
+
+    /// Puts a packet at the end of a node's upload queue.
+    fn put(&mut self, node: usize, packet: Packet) {
+        let number = self.next_transit;
+        self.next_transit += 1;
+        self.transit.insert(number, packet);
+        self.nodes[node].queue.push_back(number);
+    }
+
+    /// Moves what a connection may send into its sender's upload queue.
+    fn push(&mut self, node: usize, to: NeighbourId) {
+        let now = self.now;
+        loop {
+            let Some(flow) = self.nodes[node].flows.get_mut(&to) else { return };
+            if flow.items.is_empty() || flow.queued >= QUEUED {
+                break;
+            }
+            if flow.in_flight == 0 && (flow.window == 0 || now - flow.last > REST) {
+                flow.window = WINDOW;
+            }
+            let mut room = OFFLOAD.min(flow.window.saturating_sub(flow.in_flight));
+            if room == 0 {
+                break;
+            }
+            let mut items = Vec::new();
+            let before = room;
+            while room > 0
+                && let Some((left, _)) = flow.items.front_mut()
+            {
+                let part = room.min(*left);
+                *left -= part;
+                room -= part;
+                if *left == 0 {
+                    items.push(flow.items.pop_front().expect("it is in front").1);
+                }
+            }
+            let payload = before - room;
+            flow.bytes -= payload;
+            for end in &mut flow.untaken {
+                *end = end.saturating_sub(payload);
+            }
+            flow.queued += 1;
+            flow.in_flight += payload;
+            flow.last = now;
+            let size = payload + payload.div_ceil(1448) * HEADERS;
+            self.put(node, Packet { from: node, to: to.0 as usize, size, payload, acknowledges: 0, items });
+        }
+        self.acknowledge(node);
     }
 
     /// Tells the core which blocks the sockets have taken.
@@ -320,38 +415,13 @@ impl<'a> Network<'a> {
         if sender.up_busy || sender.gone {
             return;
         }
-        let Some(to) = sender.turn.pop_front() else { return };
-        let Some(flow) = sender.flows.get_mut(&to) else { return self.transmit(node) };
-        let mut room = TURN;
-        let mut whole = Vec::new();
-        while room > 0
-            && let Some((left, _)) = flow.items.front_mut()
-        {
-            let part = room.min(*left);
-            *left -= part;
-            room -= part;
-            if *left == 0 {
-                whole.push(flow.items.pop_front().expect("it is in front"));
-            }
-        }
-        let payload = TURN - room;
-        flow.bytes -= payload;
-        for end in &mut flow.untaken {
-            *end = end.saturating_sub(payload);
-        }
-        if !flow.items.is_empty() {
-            sender.turn.push_back(to);
-        }
-        let size = payload + payload.div_ceil(1448) * HEADERS;
-        let wire = size + std::mem::take(&mut sender.debt);
-        let done = self.now + nanos(wire, sender.peer.up);
+        let Some(number) = sender.queue.pop_front() else { return };
+        let packet = &self.transit[&number];
+        let done = self.now + nanos(packet.size, sender.peer.up);
+        let to = packet.to;
         sender.up_busy = true;
-        let packet = self.next_transit;
-        self.next_transit += 1;
-        self.transit.insert(packet, (node, to.0 as usize, size, whole));
-        self.schedule(done, Event::UpFree(node));
-        self.schedule(done + DELAY, Event::Arrive(to.0 as usize, packet));
-        self.acknowledge(node);
+        self.schedule(done, Event::UpFree(node, number));
+        self.schedule(done + DELAY, Event::Arrive(to, number));
     }
 }
 

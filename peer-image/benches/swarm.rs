@@ -43,7 +43,7 @@ fn run(geometry: Geometry, n: u64, seed: u64) {
         for (sum, part) in idle.iter_mut().zip([spent.uninterested, spent.choked, spent.unrequested]) {
             *sum += part as f64 / 1e9 / n as f64;
         }
-        duplicate += network.waste(node).duplicate;
+        duplicate += network.waste(node).duplicate + network.waste(node).unrequested;
     }
     let server = network.idle(0);
     if std::env::var_os("IDLE").is_some() {
@@ -57,6 +57,9 @@ fn run(geometry: Geometry, n: u64, seed: u64) {
                     .join("/")
             })
             .collect();
+        let busy: Vec<String> =
+            network.busy_by_second.iter().map(|[s, p]| format!("{:.0}/{:.0}", s * 100.0, p * 100.0)).collect();
+        println!("busy % by second, seed/peers: {}", busy.join(" "));
         println!("idle % by second: {}", line.join(" "));
     }
     println!(

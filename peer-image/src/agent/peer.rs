@@ -111,6 +111,7 @@ impl Prepared {
             have: self.have,
             policy: spec.policy.clone(),
             uploads: spec.behaviour != Behaviour::FreeRider,
+            upload_rate: spec.link.map(|link| link.up),
             random: seeds::stream(spec.seed, &format!("swarm/{}", spec.name)),
         };
         let mut peer = Peer {

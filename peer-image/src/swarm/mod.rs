@@ -63,6 +63,8 @@ pub struct Config {
     pub policy: Policy,
     /// Whether it uploads at all (a free-rider does not).
     pub uploads: bool,
+    /// Rate of its upload link, bit/s, if it is known.
+    pub upload_rate: Option<u64>,
     /// All its random choices.
     pub random: Stream,
 }
@@ -141,6 +143,7 @@ pub struct Swarm {
     geometry: Geometry,
     policy: Policy,
     uploads: bool,
+    upload_rate: Option<u64>,
     random: Stream,
     now: Timestamp,
     pieces: Pieces,
@@ -181,6 +184,7 @@ impl Swarm {
             super_seeding: config.policy.super_seeding && complete,
             policy: config.policy,
             uploads: config.uploads,
+            upload_rate: config.upload_rate,
             random: config.random,
             now,
             neighbours: BTreeMap::new(),
@@ -215,7 +219,7 @@ impl Swarm {
         let cause = self.idle_cause();
         self.idle.turn(self.now, cause);
         self.slots_unused_at = match (cause, self.slots_unused_at) {
-            (Some(Cause::Unrequested), None) => Some(self.now + uploads::UNUSED),
+            (Some(Cause::Unrequested), None) => Some(self.now + uploads::UNUSED()),
             (Some(Cause::Unrequested), at) => at,
             _ => None,
         };
@@ -250,6 +254,13 @@ impl Swarm {
     /// How long the upload link had nothing to send, up to `now`.
     pub fn idle(&mut self, now: Timestamp) -> Idle {
         self.idle.spent(now)
+    }
+
+    /// dbg
+    #[must_use]
+    pub fn debug(&self, id: NeighbourId) -> String {
+        let n = &self.neighbours[&id];
+        format!("has {} turn {} choking {} interested {} queue {} sending {} moved {}ms", n.has.count(), n.turn, n.am_choking, n.is_interested, n.queue.len(), n.sending, (self.now - n.moved).0 / 1_000_000)
     }
 
     /// Neighbours that are unchoked now.

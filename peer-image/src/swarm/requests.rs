@@ -10,18 +10,19 @@ use crate::wire::geometry::{BLOCK, Block, PieceIndex};
 use crate::wire::message::Message;
 
 /// Blocks outstanding at a neighbour whose rate is not known yet.
-const DEPTH_MIN: usize = 4;
+fn e(k:&str,d:u64)->u64{std::env::var(k).ok().and_then(|v|v.parse().ok()).unwrap_or(d)}
+#[allow(non_snake_case)] fn DEPTH_MIN()->usize{e("DMIN",4) as usize}
 /// Most blocks outstanding at one neighbour.
 const DEPTH_MAX: usize = 250;
 /// The automatic pipeline holds what a neighbour delivers in so many seconds: more than any delay between a request
 /// and its block (both links' queues and the path), so that the neighbour's upload link never waits for a request.
-const DEPTH_SECONDS: u64 = 1;
+#[allow(non_snake_case)] fn DEPTH_SECONDS()->u64{e("DSEC",1)}
 /// Window over which a neighbour's rate is measured for that, seconds.
 const RATE_WINDOW: u64 = 3;
 /// In endgame a block is asked of at most so many neighbours at a time.
-const ENDGAME_COPIES: usize = 2;
+#[allow(non_snake_case)] fn ENDGAME_COPIES()->usize{e("COPIES",2) as usize}
 /// In endgame so many copies are asked of one neighbour at a time: enough to cover the delay of a request.
-const ENDGAME_DEPTH: usize = 2;
+#[allow(non_snake_case)] fn ENDGAME_DEPTH()->usize{e("EDEPTH",2) as usize}
 
 impl Swarm {
     /// Fills the pipeline of every neighbour.
@@ -47,8 +48,8 @@ impl Swarm {
                 Pipeline::Blocks(depth) => depth.max(1) as usize,
                 Pipeline::Auto => {
                     let rate = neighbour.down.over(self.now, RATE_WINDOW);
-                    let blocks = usize::try_from(rate * DEPTH_SECONDS / u64::from(BLOCK)).unwrap_or(DEPTH_MAX);
-                    (DEPTH_MIN + blocks).min(DEPTH_MAX)
+                    let blocks = usize::try_from(rate * DEPTH_SECONDS() / u64::from(BLOCK)).unwrap_or(DEPTH_MAX);
+                    (DEPTH_MIN() + blocks).min(DEPTH_MAX)
                 }
             };
             let outstanding = neighbour.outstanding.len();
@@ -57,7 +58,7 @@ impl Swarm {
             }
             let block = match self.next_block(id) {
                 Some(block) => block,
-                None if self.policy.endgame && outstanding < ENDGAME_DEPTH && self.pieces.all_asked() => {
+                None if self.policy.endgame && outstanding < ENDGAME_DEPTH() && self.pieces.all_asked() => {
                     let Some(block) = self.endgame_block(id) else { return };
                     self.pieces.ask_too(block, id);
                     block
@@ -124,7 +125,7 @@ impl Swarm {
         id: NeighbourId,
     ) -> impl Iterator<Item = (Block, Vec<NeighbourId>)> {
         blocks.iter().enumerate().filter_map(move |(number, state)| match state {
-            BlockState::Asked(asked) if !asked.contains(&id) && asked.len() < ENDGAME_COPIES => {
+            BlockState::Asked(asked) if !asked.contains(&id) && asked.len() < ENDGAME_COPIES() => {
                 Some((self.geometry.nth_block(piece, number)?, asked.clone()))
             }
             _ => None,

@@ -7,15 +7,17 @@ use crate::wire::geometry::{Block, PieceIndex};
 use crate::wire::message::Message;
 
 /// Blocks handed to the shell at a time: one to send, the others so that no socket waits for the core.
-const SENDING: u32 = 3;
+fn e(k:&str,d:u64)->u64{std::env::var(k).ok().and_then(|v|v.parse().ok()).unwrap_or(d)}
+#[allow(non_snake_case)] fn SENDING()->u32{e("SENDING",3) as u32}
+#[allow(non_snake_case)] fn EACH()->u32{e("EACH",3) as u32}
 
 /// A neighbour whose socket has not taken a block for so long (its own download link is the slower one) no longer
 /// counts against [`SENDING`]: others are served beside it.
-const STALLED: Span = Span::millis(200);
+#[allow(non_snake_case)] fn STALLED()->Span{Span::millis(e("STALLED",200))}
 
 /// When the link has had nothing to send for so long although somebody who wants something is choked, slots that
 /// nobody uses pass on. Longer than a request takes to come.
-pub(super) const UNUSED: Span = Span::millis(150);
+#[allow(non_snake_case)] pub(super) fn UNUSED()->Span{Span::millis(e("UNUSED",150))}
 
 /// A neighbour that did not use its slot is passed over for so long.
 const PASSED_OVER: Span = Span::seconds(1);
@@ -60,16 +62,17 @@ impl Swarm {
     /// Hands blocks to the shell: piece after piece rather than all at once, because a piece can be passed on only
     /// when it is whole. Neighbours take turns, a turn is one piece.
     pub(super) fn pump(&mut self) {
+        let stalled = self.upload_rate.map_or(STALLED(), |rate| Span(e("STB", 4) * 131_072_000_000_000 / rate));
         loop {
             let handed: u32 =
-                self.neighbours.values().filter(|n| self.now - n.moved < STALLED).map(|n| n.sending).sum();
-            if handed >= SENDING {
+                self.neighbours.values().filter(|n| self.now - n.moved < stalled).map(|n| n.sending).sum();
+            if handed >= SENDING() {
                 return;
             }
             let next = self
                 .neighbours
                 .iter()
-                .filter(|(_, n)| n.sending < SENDING && !n.queue.is_empty())
+                .filter(|(_, n)| n.sending < EACH() && !n.queue.is_empty())
                 .min_by_key(|(_, n)| {
                     let goes_on = n.queue.front().map(|block| block.piece()) == n.turn_piece;
                     (!goes_on, n.turn)
@@ -119,7 +122,7 @@ impl Swarm {
         let unused: Vec<NeighbourId> = self
             .neighbours
             .iter()
-            .filter(|(_, n)| !n.am_choking && !n.is_served() && self.now - n.served_since >= UNUSED)
+            .filter(|(_, n)| !n.am_choking && !n.is_served() && self.now - n.served_since >= UNUSED())
             .map(|(&id, _)| id)
             .collect();
         let now = self.now;
@@ -195,6 +198,11 @@ impl Swarm {
             let neighbour = self.neighbours.get_mut(&id).expect("it was listed from there");
             if neighbour.has.has(piece) {
                 neighbour.wanted = neighbour.wanted.saturating_sub(1);
+                if neighbour.has.is_full() {
+                    // A seed learns from it who is new.
+                    neighbour.untold.push(piece);
+                    self.tell_at.get_or_insert(self.now + TELL_WITHIN);
+                }
                 self.settle_interest(id);
             } else if neighbour.is_interested && neighbour.am_choking {
                 neighbour.untold.push(piece);

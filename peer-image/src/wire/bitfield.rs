@@ -80,11 +80,13 @@ impl Bitfield {
 
     /// Adds a piece; whether it was new.
     pub fn set(&mut self, piece: PieceIndex) -> bool {
-        let byte = &mut self.bytes[piece.index() / 8];
-        let new = *byte & mask(piece) == 0;
-        *byte |= mask(piece);
-        self.ones += u32::from(new);
-        new
+        // Not `ones += u32::from(new)`: rustc 1.95 (LLVM 22.1.2) then drops the addition in optimised builds.
+        if self.has(piece) {
+            return false;
+        }
+        self.bytes[piece.index() / 8] |= mask(piece);
+        self.ones += 1;
+        true
     }
 
     /// How many pieces are there.

@@ -107,6 +107,8 @@ pub struct Network<'a> {
     pub sent: Vec<u64>,
     /// Peers' idle upload time, summed, at each full second: by cause, ns.
     pub idle_by_second: Vec<[u64; 3]>,
+    /// Share of the upload link in use in each second: the seed's, the others' mean.
+    pub busy_by_second: Vec<[f64; 2]>,
     geometry: Geometry,
 }
 
@@ -124,6 +126,7 @@ impl<'a> Network<'a> {
                         have: if peer.seed { Bitfield::full(geometry) } else { Bitfield::empty(geometry) },
                         policy: peer.policy.clone(),
                         uploads: peer.uploads,
+                        upload_rate: Some(peer.up),
                         random: seeds::stream(seed, &format!("swarm/{i}")),
                     },
                     Timestamp(0),
@@ -150,6 +153,7 @@ impl<'a> Network<'a> {
             banned: Vec::new(),
             sent: vec![0; count],
             idle_by_second: Vec::new(),
+            busy_by_second: Vec::new(),
             geometry,
         };
         for a in 0..count {
@@ -176,6 +180,14 @@ impl<'a> Network<'a> {
             }
             while self.idle_by_second.len() as u64 <= at / 1_000_000_000 {
                 self.now = self.idle_by_second.len() as u64 * 1_000_000_000;
+                if std::env::var_os("DBG").is_some() && self.idle_by_second.len() >= 20 && self.idle_by_second.len() < 24 {
+                    let n = &self.nodes[0];
+                    println!("t={} server queue {}", self.idle_by_second.len(), n.queue.len());
+                    for (id, f) in &n.flows {
+                        println!("  to {} bytes {} queued {} inflight {} window {} idle {}ms {}", id.0, f.bytes, f.queued, f.in_flight, f.window, (self.now - f.last) / 1_000_000, n.swarm.debug(*id));
+                    }
+                    println!("  peer1 uplink queue {} packets {} bytes", self.nodes[1].queue.len(), self.nodes[1].queue.iter().map(|p| self.transit[p].size).sum::<u64>());
+                }
                 let sum = self.sum_idle();
                 self.idle_by_second.push(sum);
             }
@@ -417,9 +429,18 @@ impl<'a> Network<'a> {
         }
         let Some(number) = sender.queue.pop_front() else { return };
         let packet = &self.transit[&number];
+        let size = packet.size;
         let done = self.now + nanos(packet.size, sender.peer.up);
         let to = packet.to;
         sender.up_busy = true;
+        let second = usize::try_from(self.now / 1_000_000_000).expect("seconds");
+        if self.busy_by_second.len() <= second {
+            self.busy_by_second.resize(second + 1, [0.0; 2]);
+        }
+        let busy = nanos(size, sender.peer.up) as f64 / 1e9;
+        let leechers = self.nodes.iter().filter(|n| !n.peer.seed).count();
+        let is_seed = self.nodes[node].peer.seed;
+        self.busy_by_second[second][usize::from(!is_seed)] += if is_seed { busy } else { busy / leechers as f64 };
         self.schedule(done, Event::UpFree(node, number));
         self.schedule(done + DELAY, Event::Arrive(to, number));
     }

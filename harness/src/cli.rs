@@ -1,1 +1,59 @@
-//! cli
+//! The command line: types only.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// How long it takes to distribute a file to N peers, client-server against P2P, and how far that is from what the
+/// formulas allow.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, arg_required_else_help = true, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 fine, 1 internal error, 2 usage, 3 the experiment file is wrong (nothing was started),
+4 the machine cannot run it, 10 a trial failed, 130 and 143 stopped, after cleaning up.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run experiments and write their reports
+    Run(Run),
+    /// Show what a run would do: cells, trials, links, schedules and bounds. Touches nothing
+    Plan {
+        /// Experiment file
+        file: PathBuf,
+    },
+    /// Rebuild every derived file of a run from its raw events
+    Report {
+        /// Directory of the run: reports/<experiment>/<time>-<hash>
+        dir: PathBuf,
+    },
+    /// Remove what killed runs left on the engine: containers, networks, volumes, old images
+    Clean {
+        /// Also what was started on another machine or before the last boot, and every image of ours
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+/// Run experiments and write their reports.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Experiment files, run one after the other
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Where results go, in <experiment>/<time>-<hash>/
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    pub out: PathBuf,
+    /// Trials per cell, instead of what the file says
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeats: Option<u32>,
+    /// Seed of all random choices, instead of the file's
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+}

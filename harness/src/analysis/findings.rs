@@ -177,6 +177,13 @@ pub enum What {
         /// The first.
         first: String,
     },
+    /// A node's output could no longer be followed: what it did from there on is unknown.
+    Unfollowed {
+        /// The node.
+        node: String,
+        /// Why.
+        reason: String,
+    },
     /// A planned departure or return failed, or left no trace.
     Churn {
         /// The peer.
@@ -231,6 +238,7 @@ impl What {
             | Self::Duplicates { .. }
             | Self::LinesLost { .. }
             | Self::Unreadable { .. }
+            | Self::Unfollowed { .. }
             | Self::Churn { .. }
             | Self::ChurnLate { .. }
             | Self::Warned { .. } => Severity::Warning,
@@ -280,6 +288,7 @@ impl fmt::Display for What {
             Self::Unreadable { lines, node, first } => {
                 write!(f, "{lines} lines are no events, the first from `{node}`: `{first}`")
             }
+            Self::Unfollowed { node, reason } => write!(f, "the output of `{node}` was lost: {reason}"),
             Self::Churn { node, action, why } => write!(f, "`{node}`: planned {action} was not done: {why}"),
             Self::ChurnLate { max } => write!(f, "a planned departure or return came {max:.2} s late"),
             Self::Banned { times, first } => write!(f, "neighbours were banned {times} times, first {first}"),
@@ -401,6 +410,12 @@ fn log(row: &TrialRow, observed: &Observed, found: &mut Vec<What>) {
     if let Some((node, line)) = observed.unreadable.first() {
         let lines = observed.unreadable.len();
         found.push(What::Unreadable { lines, node: node.clone(), first: line.clone() });
+    }
+    for (node, reason) in &observed.unfollowed {
+        found.push(What::Unfollowed { node: node.clone(), reason: reason.clone() });
+    }
+    for message in &observed.warnings {
+        found.push(What::Warned { message: message.clone(), times: 1, node: "controller".to_owned() });
     }
 }
 

@@ -25,6 +25,10 @@ pub struct Observed {
     pub outcome: Option<Outcome>,
     /// Lines that were no events: node and line.
     pub unreadable: Vec<(String, String)>,
+    /// Nodes whose output could no longer be followed, and why.
+    pub unfollowed: Vec<(String, String)>,
+    /// What the controller went on after.
+    pub warnings: Vec<String>,
     /// Lines of the controller that are missing.
     pub controller_lost: u64,
     /// Lines that came twice and were counted once.
@@ -184,6 +188,8 @@ impl Observed {
             Event::Exited { node, code, oom, expected, last } => {
                 self.nodes.entry(node).or_default().exits.push(Exit { code, oom, expected, last });
             }
+            Event::Lost { node, reason } => self.unfollowed.push((node, reason)),
+            Event::Warning { message } => self.warnings.push(message),
             Event::Unreadable { node, line } => self.unreadable.push((node, line)),
             Event::End { outcome } => self.outcome = Some(outcome),
         }

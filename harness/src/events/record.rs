@@ -91,6 +91,18 @@ pub enum Event {
         /// Its last lines that were not events, at most 20.
         last: Vec<String>,
     },
+    /// A node's output can no longer be followed: what it did from here on is unknown.
+    Lost {
+        /// The node.
+        node: String,
+        /// Why.
+        reason: String,
+    },
+    /// Something that the trial went on after, and that a reader of its results should know.
+    Warning {
+        /// What.
+        message: String,
+    },
     /// A line of a node that is no event.
     Unreadable {
         /// The node.

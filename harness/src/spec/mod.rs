@@ -27,11 +27,18 @@ pub use error::SpecError;
 /// # Errors
 /// If it cannot be read, or with every problem that it has.
 pub fn load(path: &Path) -> Result<Spec, SpecError> {
+    load_with_text(path).map(|(_, spec)| spec)
+}
+
+/// Reads and checks an experiment file, and keeps its text.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with_text(path: &Path) -> Result<(String, Spec), SpecError> {
     let file = path.display().to_string();
-    match std::fs::read(path) {
-        Ok(bytes) => parse_bytes(&file, &bytes),
-        Err(source) => Err(SpecError::Read { file, source }),
-    }
+    let bytes = std::fs::read(path).map_err(|source| SpecError::Read { file: file.clone(), source })?;
+    let spec = parse_bytes(&file, &bytes)?;
+    Ok((String::from_utf8(bytes).expect("it was parsed as UTF-8"), spec))
 }
 
 /// Checks the text of an experiment file; `file` is its name in messages.

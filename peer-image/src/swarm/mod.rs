@@ -260,7 +260,16 @@ impl Swarm {
     #[must_use]
     pub fn debug(&self, id: NeighbourId) -> String {
         let n = &self.neighbours[&id];
-        format!("has {} turn {} choking {} interested {} queue {} sending {} moved {}ms", n.has.count(), n.turn, n.am_choking, n.is_interested, n.queue.len(), n.sending, (self.now - n.moved).0 / 1_000_000)
+        format!(
+            "has {} turn {} choking {} interested {} queue {} sending {} moved {}ms",
+            n.has.count(),
+            n.turn,
+            n.am_choking,
+            n.is_interested,
+            n.queue.len(),
+            n.sending,
+            (self.now - n.moved).0 / 1_000_000
+        )
     }
 
     /// Neighbours that are unchoked now.

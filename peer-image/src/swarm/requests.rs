@@ -10,19 +10,33 @@ use crate::wire::geometry::{BLOCK, Block, PieceIndex};
 use crate::wire::message::Message;
 
 /// Blocks outstanding at a neighbour whose rate is not known yet.
-fn e(k:&str,d:u64)->u64{std::env::var(k).ok().and_then(|v|v.parse().ok()).unwrap_or(d)}
-#[allow(non_snake_case)] fn DEPTH_MIN()->usize{e("DMIN",4) as usize}
+fn e(k: &str, d: u64) -> u64 {
+    std::env::var(k).ok().and_then(|v| v.parse().ok()).unwrap_or(d)
+}
+#[allow(non_snake_case)]
+fn DEPTH_MIN() -> usize {
+    e("DMIN", 4) as usize
+}
 /// Most blocks outstanding at one neighbour.
 const DEPTH_MAX: usize = 250;
 /// The automatic pipeline holds what a neighbour delivers in so many seconds: more than any delay between a request
 /// and its block (both links' queues and the path), so that the neighbour's upload link never waits for a request.
-#[allow(non_snake_case)] fn DEPTH_SECONDS()->u64{e("DSEC",1)}
+#[allow(non_snake_case)]
+fn DEPTH_SECONDS() -> u64 {
+    e("DSEC", 1)
+}
 /// Window over which a neighbour's rate is measured for that, seconds.
 const RATE_WINDOW: u64 = 3;
 /// In endgame a block is asked of at most so many neighbours at a time.
-#[allow(non_snake_case)] fn ENDGAME_COPIES()->usize{e("COPIES",2) as usize}
+#[allow(non_snake_case)]
+fn ENDGAME_COPIES() -> usize {
+    e("COPIES", 2) as usize
+}
 /// In endgame so many copies are asked of one neighbour at a time: enough to cover the delay of a request.
-#[allow(non_snake_case)] fn ENDGAME_DEPTH()->usize{e("EDEPTH",2) as usize}
+#[allow(non_snake_case)]
+fn ENDGAME_DEPTH() -> usize {
+    e("EDEPTH", 2) as usize
+}
 
 impl Swarm {
     /// Fills the pipeline of every neighbour.

@@ -7,17 +7,31 @@ use crate::wire::geometry::{Block, PieceIndex};
 use crate::wire::message::Message;
 
 /// Blocks handed to the shell at a time: one to send, the others so that no socket waits for the core.
-fn e(k:&str,d:u64)->u64{std::env::var(k).ok().and_then(|v|v.parse().ok()).unwrap_or(d)}
-#[allow(non_snake_case)] fn SENDING()->u32{e("SENDING",3) as u32}
-#[allow(non_snake_case)] fn EACH()->u32{e("EACH",3) as u32}
+fn e(k: &str, d: u64) -> u64 {
+    std::env::var(k).ok().and_then(|v| v.parse().ok()).unwrap_or(d)
+}
+#[allow(non_snake_case)]
+fn SENDING() -> u32 {
+    e("SENDING", 3) as u32
+}
+#[allow(non_snake_case)]
+fn EACH() -> u32 {
+    e("EACH", 3) as u32
+}
 
 /// A neighbour whose socket has not taken a block for so long (its own download link is the slower one) no longer
 /// counts against [`SENDING`]: others are served beside it.
-#[allow(non_snake_case)] fn STALLED()->Span{Span::millis(e("STALLED",200))}
+#[allow(non_snake_case)]
+fn STALLED() -> Span {
+    Span::millis(e("STALLED", 200))
+}
 
 /// When the link has had nothing to send for so long although somebody who wants something is choked, slots that
 /// nobody uses pass on. Longer than a request takes to come.
-#[allow(non_snake_case)] pub(super) fn UNUSED()->Span{Span::millis(e("UNUSED",150))}
+#[allow(non_snake_case)]
+pub(super) fn UNUSED() -> Span {
+    Span::millis(e("UNUSED", 150))
+}
 
 /// A neighbour that did not use its slot is passed over for so long.
 const PASSED_OVER: Span = Span::seconds(1);

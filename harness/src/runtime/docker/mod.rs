@@ -1,1 +1,308 @@
-//! runtime/docker/mod
+//! The reference runtime: nodes are containers on an internal bridge network of a Docker engine.
+//!
+//! Everything goes over the engine's API, so the engine need not be on this host. The map:
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | `address` | where the engine is, from the environment |
+//! | `client` | the API, verb by verb; it alone names bollard |
+//! | `elf`, `image` | the peer's image and the binary in it |
+//! | `deployment` | the containers and the network of one trial |
+//! | `follow` | one container's output and end |
+//! | `owner`, `clean` | whose things are whose, and removing what dead runs left |
+
+mod address;
+mod clean;
+mod client;
+mod deployment;
+mod elf;
+mod follow;
+mod image;
+mod owner;
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+
+use tokio::sync::mpsc;
+
+use self::address::Address;
+use self::clean::Extent;
+pub use self::clean::{Cleaned, Leftovers, Things};
+use self::client::{Client, ClientError, Version};
+pub use self::deployment::DockerDeployment;
+use self::image::{Image, ImageError};
+use self::owner::Owner;
+use super::{Notice, Runtime, RuntimeError, Scope};
+
+/// Label with the run's ID, on everything that a run makes.
+pub const LABEL_RUN: &str = "harness.run";
+/// Label with the trial: `<cell>/<repeat>`.
+pub const LABEL_TRIAL: &str = "harness.trial";
+/// Label with the node's name, on its container.
+pub const LABEL_NODE: &str = "harness.node";
+
+/// The oldest API that has all we use.
+const OLDEST_API: (u32, u32) = (1, 40);
+
+/// An engine that answers and can run our nodes.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    client: Client,
+    arch: String,
+    facts: BTreeMap<String, String>,
+}
+
+impl Engine {
+    /// Connects to the engine that `DOCKER_HOST` names, or to the usual one, and checks that it can run our nodes.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Machine`] with the cure: no engine, no permission, too old, another operating system.
+    pub async fn connect() -> Result<Self, RuntimeError> {
+        let address = Address::from_environment(|name| std::env::var(name).ok())
+            .map_err(|error| RuntimeError::Machine(error.to_string()))?;
+        let client = Client::connect(&address).await.map_err(|error| no_engine(&address, &error))?;
+        let version = client.version().await?;
+        check(&address, &version).map_err(RuntimeError::Machine)?;
+        let info = client.info().await?;
+        let facts = [
+            ("runtime", "docker".to_owned()),
+            ("engine", address.to_string()),
+            ("engine.version", version.engine),
+            ("engine.api", version.api),
+            ("engine.os", info.system),
+            ("engine.arch", version.arch.clone()),
+            ("engine.kernel", version.kernel),
+            ("engine.storage-driver", info.storage_driver),
+            ("engine.cgroup-version", info.cgroup_version),
+            ("engine.cpus", info.cpus.to_string()),
+            ("engine.memory", info.memory.to_string()),
+            ("engine.security", info.security.join(" ")),
+        ];
+        let facts = facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        Ok(Self { client, arch: version.arch, facts })
+    }
+
+    /// What was found out about the engine.
+    #[must_use]
+    pub fn facts(&self) -> &BTreeMap<String, String> {
+        &self.facts
+    }
+
+    /// Makes sure that the engine has the peer's image, and builds it if not.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Machine`] if the binary is none that can run there, or the engine cannot build it.
+    pub async fn prepare(self) -> Result<Docker, RuntimeError> {
+        let image = image::ensure(&self.client, &self.arch).await.map_err(|error| match error {
+            ImageError::Client(error) => error.into(),
+            other => RuntimeError::Machine(other.to_string()),
+        })?;
+        let mut facts = self.facts;
+        facts.insert("image".to_owned(), image.tag.clone());
+        facts.insert("image.id".to_owned(), image.id.clone());
+        Ok(Docker { client: self.client, owner: Owner::this_process(), image, facts })
+    }
+
+    /// What runs left on the engine, by whether they are dead, elsewhere or alive.
+    ///
+    /// # Errors
+    /// If the engine does not list it.
+    pub async fn leftovers(&self) -> Result<Leftovers, RuntimeError> {
+        Ok(clean::leftovers(&self.client, &Owner::this_process()).await?)
+    }
+
+    /// Removes what dead runs of this machine left, but no image: what each run does before it begins.
+    ///
+    /// # Errors
+    /// If the engine does not list it; what could not be removed is in the result.
+    pub async fn clean_dead(&self) -> Result<Cleaned, RuntimeError> {
+        Ok(clean::clean(&self.client, &Owner::this_process(), Extent::Dead, None).await?)
+    }
+
+    /// Removes what dead runs of this machine left, and images that the present binary has no use for; with `all`, also
+    /// what was started elsewhere or before the last boot, and every image of ours. Never what a run holds that is
+    /// alive on this machine.
+    ///
+    /// # Errors
+    /// If the engine does not list it; what could not be removed is in the result.
+    pub async fn clean(&self, all: bool) -> Result<Cleaned, RuntimeError> {
+        let extent = if all { Extent::All } else { Extent::Old };
+        let current = image::current().await;
+        Ok(clean::clean(&self.client, &Owner::this_process(), extent, current.as_deref()).await?)
+    }
+}
+
+/// An engine with the peer's image: a place to run nodes.
+#[derive(Debug, Clone)]
+pub struct Docker {
+    client: Client,
+    owner: Owner,
+    image: Image,
+    facts: BTreeMap<String, String>,
+}
+
+impl Docker {
+    /// The image's tag, and whether it had to be built.
+    #[must_use]
+    pub fn image(&self) -> (&str, bool) {
+        (&self.image.tag, self.image.built)
+    }
+}
+
+impl Runtime for Docker {
+    type Deployment = DockerDeployment;
+
+    fn facts(&self) -> &BTreeMap<String, String> {
+        &self.facts
+    }
+
+    async fn deploy(
+        &self,
+        scope: &Scope,
+        notices: mpsc::UnboundedSender<Notice>,
+    ) -> Result<DockerDeployment, RuntimeError> {
+        let owner = (owner::LABEL, self.owner.to_string());
+        DockerDeployment::create(self.client.clone(), self.image.id.clone(), owner, scope, notices).await
+    }
+}
+
+/// Why there is no engine to work with, and the cure.
+fn no_engine(address: &Address, error: &ClientError) -> RuntimeError {
+    let fault = error.fault();
+    RuntimeError::Machine(match (fault.io, address) {
+        (Some(ErrorKind::PermissionDenied), Address::Unix(path)) => format!(
+            "no permission to use the engine at `{address}` (hint: join the group that owns `{path}`, usually \
+             `sudo usermod -aG docker $USER`, and log in again)"
+        ),
+        (Some(ErrorKind::NotFound | ErrorKind::ConnectionRefused), _) => {
+            format!("no engine at `{address}`: {fault} (hint: start it, or set DOCKER_HOST)")
+        }
+        (_, Address::Tls { certs, .. }) => format!(
+            "{error} (hint: check DOCKER_HOST, and `key.pem`, `cert.pem` and `ca.pem` in `{}`)",
+            certs.display()
+        ),
+        _ => format!("{error} (hint: check that it runs, and DOCKER_HOST)"),
+    })
+}
+
+/// Whether that engine is one that we can use.
+fn check(address: &Address, version: &Version) -> Result<(), String> {
+    let Version { engine, api, os, .. } = version;
+    let (major, minor) = OLDEST_API;
+    let number = |part: Option<&str>| part.and_then(|part| part.parse::<u32>().ok());
+    let mut parts = api.split('.');
+    let found = number(parts.next()).zip(number(parts.next()));
+    if found.is_none_or(|found| found < OLDEST_API) {
+        return Err(format!(
+            "engine too old: `{address}` is version `{engine}` with API `{api}`, API {major}.{minor} is needed \
+             (hint: Docker 19.03 or newer)"
+        ));
+    }
+    if os != "linux" {
+        return Err(format!(
+            "the engine at `{address}` runs `{os}` containers, links are shaped by Linux (hint: switch it to Linux \
+             containers, or set DOCKER_HOST)"
+        ));
+    }
+    Ok(())
+}
+
+impl From<ClientError> for RuntimeError {
+    /// What a failed verb means for the run: what an engine refuses to make is the machine's doing.
+    fn from(error: ClientError) -> Self {
+        let fault = error.fault();
+        let lower = fault.message.to_lowercase();
+        let says = |needle: &str| lower.contains(needle);
+        let hint = if says("no space left on device") {
+            "free some space on the engine's disk: `docker system df` shows what takes it"
+        } else if says("non-overlapping ipv4 address pool") || says("predefined address pools") {
+            "the engine's address pools are used up: `harness clean`, remove networks that nobody needs (`docker network \
+         ls`), or give it more `default-address-pools`"
+        } else if says("exchange full") {
+            "a bridge has 1024 ports: use fewer than 1000 peers"
+        } else if says("net_admin") || says("capabilit") || says("operation not permitted") {
+            "nodes need NET_ADMIN in their own network namespace to shape their links: allow `--cap-add NET_ADMIN`"
+        } else if fault.io.is_some() {
+            "the engine does not answer any more: check that it runs"
+        } else {
+            ""
+        };
+        let making = matches!(
+            error,
+            ClientError::BuildImage { .. }
+                | ClientError::CreateNetwork { .. }
+                | ClientError::CreateContainer { .. }
+                | ClientError::StartContainer { .. }
+                | ClientError::Connect { .. }
+                | ClientError::Describe { .. }
+        );
+        match (hint, making) {
+            ("", true) => Self::Machine(error.to_string()),
+            ("", false) => Self::Trial(error.to_string()),
+            (hint, _) => Self::Machine(format!("{error} (hint: {hint})")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::client::Fault;
+    use super::*;
+
+    fn socket() -> Address {
+        Address::Unix("/var/run/docker.sock".into())
+    }
+
+    fn fault(message: &str, io: Option<ErrorKind>) -> Fault {
+        Fault { status: io.is_none().then_some(500), message: message.into(), io }
+    }
+
+    fn unreachable(io: ErrorKind) -> String {
+        let fault = fault(&io.to_string(), Some(io));
+        no_engine(&socket(), &ClientError::Connect { address: socket().to_string(), fault }).to_string()
+    }
+
+    #[test]
+    fn an_engine_that_does_not_answer_is_named_with_the_cure() {
+        assert_eq!(
+            unreachable(ErrorKind::ConnectionRefused),
+            "no engine at `unix:///var/run/docker.sock`: connection refused (hint: start it, or set DOCKER_HOST)"
+        );
+        assert!(unreachable(ErrorKind::PermissionDenied).contains("usermod -aG docker"));
+        assert!(unreachable(ErrorKind::TimedOut).starts_with("no answer from the engine at `unix:"));
+    }
+
+    #[test]
+    fn an_old_engine_and_another_system_are_refused() {
+        let version = |api: &str, os: &str| Version { api: api.into(), os: os.into(), ..Version::default() };
+        let check = |api, os| check(&socket(), &version(api, os));
+        for (api, os) in [("1.40", "linux"), ("1.41", "linux"), ("2.0", "linux")] {
+            assert_eq!(check(api, os), Ok(()), "{api}");
+        }
+        for api in ["1.39", "1.9", "0.99", "", "new"] {
+            assert!(check(api, "linux").unwrap_err().starts_with("engine too old"), "{api}");
+        }
+        assert!(check("1.41", "windows").unwrap_err().contains("runs `windows` containers"));
+    }
+
+    #[test]
+    fn what_the_machine_refuses_is_the_machines_doing_and_has_a_cure() {
+        let start = |message: &str| {
+            RuntimeError::from(ClientError::StartContainer { name: "x".into(), fault: fault(message, None) })
+        };
+        for message in [
+            "write /x: no space left on device",
+            "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network",
+            "all predefined address pools have been fully subnetted",
+            "adding interface veth0 to bridge br0 failed: exchange full",
+            "OCI runtime create failed: apply caps: operation not permitted",
+        ] {
+            let error = start(message);
+            assert!(matches!(error, RuntimeError::Machine(_)), "{message}");
+            assert!(error.to_string().contains("(hint: "), "{message}");
+        }
+        assert!(matches!(start("anything"), RuntimeError::Machine(_)));
+        let signal = ClientError::SignalContainer { name: "x".into(), signal: "SIGKILL", fault: fault("no", None) };
+        assert!(matches!(RuntimeError::from(signal), RuntimeError::Trial(_)));
+    }
+}

@@ -1,0 +1,60 @@
+//! `harness clean`: removes what runs left that were killed. It knows nothing of experiments or results.
+
+use crate::exit::Exit;
+use crate::runtime::RuntimeError;
+use crate::runtime::docker::{Cleaned, Engine};
+
+/// Removes what dead runs left on the engine, and images of older binaries; with `all`, also what was started on
+/// another machine or before the last boot, and every image. Says what it did on standard output.
+pub async fn clean(all: bool) -> Exit {
+    match remove(all).await {
+        Ok(cleaned) => {
+            println!("removed {cleaned}");
+            for line in remarks(&cleaned) {
+                println!("{line}");
+            }
+            for error in &cleaned.errors {
+                eprintln!("error: {error}");
+            }
+            if cleaned.errors.is_empty() { Exit::Fine } else { Exit::Machine }
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            Exit::Machine
+        }
+    }
+}
+
+async fn remove(all: bool) -> Result<Cleaned, RuntimeError> {
+    Engine::connect().await?.clean(all).await
+}
+
+/// What was left alone, and why.
+fn remarks(cleaned: &Cleaned) -> Vec<String> {
+    let mut lines = Vec::new();
+    if cleaned.alive > 0 {
+        lines.push(format!("left {} containers, networks and volumes of a run that is alive", cleaned.alive));
+    }
+    if cleaned.elsewhere > 0 {
+        lines.push(format!(
+            "left {} containers, networks and volumes of runs that were started elsewhere or before the last boot \
+             (hint: `harness clean --all` removes them)",
+            cleaned.elsewhere
+        ));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_alone_is_said_with_the_cure() {
+        assert!(remarks(&Cleaned::default()).is_empty());
+        let cleaned = Cleaned { alive: 2, elsewhere: 3, ..Cleaned::default() };
+        let lines = remarks(&cleaned);
+        assert_eq!(lines.len(), 2);
+        assert!(lines[1].contains("harness clean --all"));
+    }
+}

@@ -1,0 +1,30 @@
+//! `harness report DIR`: rebuilds every derived file of a run from its raw events, byte for byte.
+
+use std::path::Path;
+
+use super::results::{self, ResultsError};
+use crate::exit::Exit;
+use crate::report::terminal;
+
+/// Rebuilds and prints the summary.
+#[must_use]
+pub fn report(dir: &Path) -> Exit {
+    match rebuild(dir) {
+        Ok(summary) => {
+            print!("{summary}");
+            println!("report: {}", dir.join("report.md").display());
+            Exit::Fine
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            Exit::Usage
+        }
+    }
+}
+
+fn rebuild(dir: &Path) -> Result<String, ResultsError> {
+    let (plan, manifest) = results::open(dir)?;
+    let analysis = results::analyse(dir, &plan)?;
+    results::derive(dir, &manifest, &analysis)?;
+    Ok(terminal::summary(&analysis))
+}

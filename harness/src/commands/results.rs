@@ -1,0 +1,271 @@
+//! The directory of a run: `reports/<experiment>/<UTC time>-<spec hash>/`. Raw before derived.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `spec.yaml` | the experiment as given |
+//! | `plan.json` | what it comes to |
+//! | `manifest.json` | where, when and how it ran, and how it ended |
+//! | `trials/<cell>/<repeat>/events.jsonl` | the log of a trial, or `events.jsonl.gz` |
+//! | the rest | derived from these by [`derive`] |
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::analysis::metrics::{self, Measured};
+use crate::analysis::summary::{self, Analysis};
+use crate::events::log::{ReadError, Reader};
+use crate::plan::{self, Cell, Plan, Trial};
+use crate::report::{self, Facts};
+
+/// Version of the manifest; readers refuse a newer one.
+pub const VERSION: u32 = 1;
+
+/// Where, when and how a run ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The run's id: the name of its directory, and the label of everything it made.
+    pub run: String,
+    /// The experiment's name.
+    pub experiment: String,
+    /// SHA-256 of `spec.yaml`, hexadecimal.
+    pub spec_sha256: String,
+    /// Seed of all random choices.
+    pub seed: u64,
+    /// Version of the harness.
+    pub harness: String,
+    /// The command line.
+    pub argv: Vec<String>,
+    /// When it began, RFC 3339.
+    pub started: String,
+    /// When it ended, RFC 3339; none while it runs or if it was killed.
+    pub finished: Option<String>,
+    /// `running`, `finished`, `interrupted` or `failed`.
+    pub status: String,
+    /// What was found out about the engine and the machine.
+    pub facts: BTreeMap<String, String>,
+}
+
+/// What can go wrong with a run's directory.
+#[derive(Debug, thiserror::Error)]
+pub enum ResultsError {
+    /// It cannot be written.
+    #[error("cannot write `{path}`: {source} (hint: {})", cure(source))]
+    Write {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file of it cannot be read.
+    #[error(
+        "cannot read `{path}`: {source} (hint: is this the directory of a run, reports/<experiment>/<time>-<hash>?)"
+    )]
+    Read {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file of it is damaged.
+    #[error("`{path}` is damaged: {source}")]
+    Damaged {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A newer harness wrote it.
+    #[error("`{path}` has version {found}, this harness knows {known} (hint: use the newer harness)")]
+    Newer {
+        /// What.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// A log cannot be read.
+    #[error(transparent)]
+    Log(#[from] ReadError),
+}
+
+fn cure(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "choose another directory with --out",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "make room, or choose another directory with --out"
+        }
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "a file stands where a directory is to be",
+        _ => "choose another directory with --out",
+    }
+}
+
+/// Makes the directory of a new run and writes what is known before it begins.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn create(
+    out: &Path,
+    spec_text: &str,
+    plan: &Plan,
+    facts: BTreeMap<String, String>,
+) -> Result<(PathBuf, Manifest), ResultsError> {
+    let spec_sha256 = hex(&Sha256::digest(spec_text.as_bytes()));
+    let now = jiff::Timestamp::now();
+    let stamp = now.strftime("%Y%m%dT%H%M%SZ").to_string();
+    let parent = out.join(&plan.name);
+    fs::create_dir_all(&parent).map_err(|source| ResultsError::Write { path: parent.clone(), source })?;
+    let (dir, run) = free_name(&parent, &format!("{stamp}-{}", &spec_sha256[..8]))?;
+    let manifest = Manifest {
+        version: VERSION,
+        run,
+        experiment: plan.name.clone(),
+        spec_sha256,
+        seed: plan.seed,
+        harness: env!("CARGO_PKG_VERSION").to_owned(),
+        argv: std::env::args().collect(),
+        started: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        finished: None,
+        status: "running".to_owned(),
+        facts,
+    };
+    write(&dir.join("spec.yaml"), spec_text)?;
+    write(&dir.join("plan.json"), &json(plan))?;
+    write(&dir.join("manifest.json"), &json(&manifest))?;
+    Ok((dir, manifest))
+}
+
+/// Two runs may begin in one second.
+fn free_name(parent: &Path, wanted: &str) -> Result<(PathBuf, String), ResultsError> {
+    let mut name = wanted.to_owned();
+    for n in 2.. {
+        let dir = parent.join(&name);
+        match fs::create_dir(&dir) {
+            Ok(()) => return Ok((dir, name)),
+            Err(source) if source.kind() == io::ErrorKind::AlreadyExists && n < 100 => name = format!("{wanted}-{n}"),
+            Err(source) => return Err(ResultsError::Write { path: dir, source }),
+        }
+    }
+    unreachable!("the loop ends by itself")
+}
+
+/// Writes down how the run ended.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn finish(dir: &Path, manifest: &mut Manifest, status: &str) -> Result<(), ResultsError> {
+    status.clone_into(&mut manifest.status);
+    manifest.finished = Some(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+    write(&dir.join("manifest.json"), &json(manifest))
+}
+
+/// The directory of one trial.
+#[must_use]
+pub fn trial_dir(dir: &Path, cell: &Cell, trial: &Trial) -> PathBuf {
+    dir.join("trials").join(&cell.id).join(trial.repeat.to_string())
+}
+
+/// Reads plan and manifest of a run.
+///
+/// # Errors
+/// If they are not there, damaged, or of a newer version.
+pub fn open(dir: &Path) -> Result<(Plan, Manifest), ResultsError> {
+    let plan: Plan = read(&dir.join("plan.json"), plan::VERSION)?;
+    let manifest: Manifest = read(&dir.join("manifest.json"), VERSION)?;
+    Ok((plan, manifest))
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path, known: u32) -> Result<T, ResultsError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let text = fs::read_to_string(path).map_err(|source| ResultsError::Read { path: path.to_owned(), source })?;
+    let damaged = |source| ResultsError::Damaged { path: path.to_owned(), source };
+    let Versioned { version } = serde_json::from_str(&text).map_err(damaged)?;
+    if version > known {
+        return Err(ResultsError::Newer { path: path.to_owned(), found: version, known });
+    }
+    serde_json::from_str(&text).map_err(damaged)
+}
+
+/// What one trial's log comes to, `None` if there is no log.
+///
+/// # Errors
+/// If the log cannot be read.
+pub fn measure(dir: &Path, cell: &Cell, trial: &Trial) -> Result<Option<Measured>, ResultsError> {
+    let reader = match Reader::open(&trial_dir(dir, cell, trial)) {
+        Ok(reader) => reader,
+        Err(ReadError::Missing { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let lines = reader.collect::<Result<Vec<_>, _>>()?;
+    Ok(Some(metrics::measure(cell, trial, &lines)))
+}
+
+/// What all logs come to that are there.
+///
+/// # Errors
+/// If one cannot be read.
+pub fn analyse(dir: &Path, plan: &Plan) -> Result<Analysis, ResultsError> {
+    let mut measured = Vec::new();
+    for cell in &plan.cells {
+        for trial in &cell.trials {
+            measured.extend(measure(dir, cell, trial)?);
+        }
+    }
+    Ok(summary::analyse(plan, measured))
+}
+
+/// Writes every derived file.
+///
+/// # Errors
+/// If one cannot be written.
+pub fn derive(dir: &Path, manifest: &Manifest, analysis: &Analysis) -> Result<(), ResultsError> {
+    for (name, content) in report::files(analysis, &facts(manifest)) {
+        write(&dir.join(name), &content)?;
+    }
+    Ok(())
+}
+
+/// What a report says of the run beside its results; it follows from the manifest alone.
+fn facts(manifest: &Manifest) -> Facts {
+    let mut rows = vec![
+        ("run".to_owned(), manifest.run.clone()),
+        ("started".to_owned(), manifest.started.clone()),
+        ("status".to_owned(), manifest.status.clone()),
+        ("seed".to_owned(), manifest.seed.to_string()),
+        ("harness".to_owned(), manifest.harness.clone()),
+        ("spec SHA-256".to_owned(), manifest.spec_sha256.clone()),
+    ];
+    rows.extend(manifest.facts.iter().map(|(key, value)| (key.clone(), value.clone())));
+    let command = format!("harness run spec.yaml --seed {}", manifest.seed);
+    Facts { rows, command }
+}
+
+/// Writes a file whole or not at all: a reader never sees half of it.
+fn write(path: &Path, content: &str) -> Result<(), ResultsError> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    fs::write(&partial, content)
+        .and_then(|()| fs::rename(&partial, path))
+        .map_err(|source| ResultsError::Write { path: path.to_owned(), source })
+}
+
+fn json(value: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(value).expect("string keys and finite numbers");
+    text.push('\n');
+    text
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

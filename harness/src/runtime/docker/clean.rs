@@ -1,0 +1,217 @@
+//! What dead runs left on the engine, and its removal: by label alone, never by prune, and nothing of a run that lives.
+
+use std::collections::BTreeSet;
+
+use futures_util::{StreamExt, stream};
+
+use super::client::{Client, ClientError, Labelled};
+use super::owner::{self, Owner, Standing};
+use super::{LABEL_RUN, image};
+
+/// Removals under way at once.
+const WIDTH: usize = 16;
+
+/// What was found on the engine that bears our labels.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    /// What runs left that have ended.
+    pub dead: Things,
+    /// What runs left that were started elsewhere or before this machine's last boot: they may be alive.
+    pub elsewhere: Things,
+    /// What runs hold that are alive on this machine: never touched.
+    pub alive: Things,
+}
+
+/// Containers, networks and volumes, by the engine's IDs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Things {
+    /// IDs of the runs that they belong to.
+    pub runs: BTreeSet<String>,
+    /// Containers.
+    pub containers: Vec<String>,
+    /// Networks.
+    pub networks: Vec<String>,
+    /// Volumes that outlived their containers, or go with them.
+    pub volumes: Vec<String>,
+}
+
+impl Things {
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.containers.is_empty() && self.networks.is_empty() && self.volumes.is_empty()
+    }
+}
+
+/// What was removed, and what could not be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// Containers.
+    pub containers: usize,
+    /// Networks.
+    pub networks: usize,
+    /// Volumes.
+    pub volumes: usize,
+    /// Images.
+    pub images: usize,
+    /// Containers, networks and volumes that were left alone because their run was started elsewhere.
+    pub elsewhere: usize,
+    /// Containers, networks and volumes that were left alone because their run is alive.
+    pub alive: usize,
+    /// Why the rest stays.
+    pub errors: Vec<String>,
+}
+
+impl Cleaned {
+    /// Whether there was nothing to remove and nothing went wrong.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.containers + self.networks + self.volumes + self.images == 0 && self.errors.is_empty()
+    }
+}
+
+impl std::fmt::Display for Cleaned {
+    /// `3 containers, 1 network`; `nothing` if there was nothing.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let counts = [
+            (self.containers, "container"),
+            (self.networks, "network"),
+            (self.volumes, "volume"),
+            (self.images, "image"),
+        ];
+        let parts: Vec<String> = counts
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }))
+            .collect();
+        f.write_str(if parts.is_empty() { "nothing" } else { "" })?;
+        f.write_str(&parts.join(", "))
+    }
+}
+
+/// What there is of ours on the engine, seen by `me`.
+pub(super) async fn leftovers(client: &Client, me: &Owner) -> Result<Leftovers, ClientError> {
+    let mut found = Leftovers::default();
+    // Containers hold volumes and networks: they are listed, and removed, first.
+    for thing in client.containers(LABEL_RUN).await? {
+        let things = found.of(me, &thing);
+        things.containers.push(thing.name);
+    }
+    for thing in client.networks(LABEL_RUN).await? {
+        let things = found.of(me, &thing);
+        things.networks.push(thing.name);
+    }
+    for thing in client.volumes(LABEL_RUN).await? {
+        let things = found.of(me, &thing);
+        things.volumes.push(thing.name);
+    }
+    Ok(found)
+}
+
+impl Leftovers {
+    fn of(&mut self, me: &Owner, thing: &Labelled) -> &mut Things {
+        let label = thing.labels.get(owner::LABEL).map_or("", String::as_str);
+        let things = match me.standing(label) {
+            Standing::Alive => &mut self.alive,
+            Standing::Dead => &mut self.dead,
+            Standing::Elsewhere => &mut self.elsewhere,
+        };
+        things.runs.extend(thing.labels.get(LABEL_RUN).cloned());
+        things
+    }
+}
+
+/// How much to remove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// What dead runs of this machine left.
+    Dead,
+    /// That, and images that are not `current`.
+    Old,
+    /// That, what was started elsewhere, and every image.
+    All,
+}
+
+/// Removes what `me` may remove; `current` is the tag of the image that a run would use now.
+pub(super) async fn clean(
+    client: &Client,
+    me: &Owner,
+    extent: Extent,
+    current: Option<&str>,
+) -> Result<Cleaned, ClientError> {
+    let found = leftovers(client, me).await?;
+    let mut cleaned = Cleaned::default();
+    remove(client, &found.dead, &mut cleaned).await;
+    let count = |things: &Things| things.containers.len() + things.networks.len() + things.volumes.len();
+    if extent == Extent::All {
+        remove(client, &found.elsewhere, &mut cleaned).await;
+    } else {
+        cleaned.elsewhere = count(&found.elsewhere);
+    }
+    cleaned.alive = count(&found.alive);
+    // A run that is alive needs its image between two trials, when no container holds it.
+    if extent != Extent::Dead && found.alive.is_empty() {
+        for image in client.images(image::LABEL).await? {
+            let keep = extent == Extent::Old && current.is_some_and(|current| image.tags.iter().any(|t| t == current));
+            if keep {
+                continue;
+            }
+            match client.remove_image(&image.id).await {
+                Ok(true) => cleaned.images += 1,
+                Ok(false) => {}
+                Err(error) => cleaned.errors.push(error.to_string()),
+            }
+        }
+    }
+    Ok(cleaned)
+}
+
+async fn remove(client: &Client, things: &Things, cleaned: &mut Cleaned) {
+    let containers = stream::iter(&things.containers).map(|id| client.remove(id)).buffer_unordered(WIDTH);
+    cleaned.containers += tally(containers.collect().await, &mut cleaned.errors);
+    let networks = stream::iter(&things.networks).map(|id| client.remove_network(id)).buffer_unordered(WIDTH);
+    cleaned.networks += tally(networks.collect().await, &mut cleaned.errors);
+    // Most went with their containers; to remove what is gone is no error.
+    let volumes = stream::iter(&things.volumes).map(|name| client.remove_volume(name)).buffer_unordered(WIDTH);
+    cleaned.volumes += tally(volumes.collect().await, &mut cleaned.errors);
+}
+
+fn tally(results: Vec<Result<(), ClientError>>, errors: &mut Vec<String>) -> usize {
+    let all = results.len();
+    let before = errors.len();
+    errors.extend(results.into_iter().filter_map(|result| result.err().map(|error| error.to_string())));
+    all - (errors.len() - before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::docker::client::Labels;
+
+    #[test]
+    fn what_lives_what_is_dead_and_what_is_elsewhere_are_told_apart() {
+        let me = Owner::this_process();
+        let thing = |owner: &str| Labelled {
+            name: "x".into(),
+            labels: Labels::from([(owner::LABEL.into(), owner.to_owned()), (LABEL_RUN.into(), "run".into())]),
+        };
+        let mut found = Leftovers::default();
+        found.of(&me, &thing(&me.to_string())).containers.push("mine".into());
+        let mut dead = me.to_string();
+        dead.push('9');
+        found.of(&me, &thing(&dead)).containers.push("dead".into());
+        found.of(&me, &thing("other:1:2:3")).networks.push("elsewhere".into());
+        found.of(&me, &Labelled { name: "x".into(), labels: Labels::new() }).volumes.push("unlabelled".into());
+        assert_eq!(found.alive.containers, ["mine"]);
+        assert_eq!(found.dead.containers, ["dead"]);
+        assert_eq!(found.elsewhere.networks, ["elsewhere"]);
+        assert_eq!(found.elsewhere.volumes, ["unlabelled"]);
+    }
+
+    #[test]
+    fn what_was_removed_reads_as_a_list() {
+        assert_eq!(Cleaned::default().to_string(), "nothing");
+        let cleaned = Cleaned { containers: 3, networks: 1, ..Cleaned::default() };
+        assert_eq!(cleaned.to_string(), "3 containers, 1 network");
+    }
+}

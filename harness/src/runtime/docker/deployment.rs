@@ -1,0 +1,338 @@
+//! The nodes of one trial as containers on an internal network.
+//!
+//! Invariant: everything is made with the trial's labels, by a task of its own that [`Deployment::teardown`] waits for
+//! before it removes whatever bears them. So whoever stops waiting for a start, at any moment, leaves nothing that the
+//! teardown does not find; and what a killed controller leaves, `clean` finds by the same labels.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use peer_image::node::{NodeSpec, Storage};
+use tokio::sync::{RwLock, mpsc, watch};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::client::{Client, ClientError, Container, Labels};
+use super::follow::{Position, follow};
+use super::{LABEL_NODE, LABEL_RUN, LABEL_TRIAL};
+use crate::runtime::{Deployment, Notice, RuntimeError, Scope};
+
+/// Most processes and threads of one node.
+const PIDS: i64 = 64;
+/// Memory of a node that does not hold the file, bytes.
+const MEMORY: u64 = 256 << 20;
+/// Memory of a node beside the file that it holds, bytes.
+const MEMORY_BESIDE_FILE: u64 = 128 << 20;
+/// Signals and removals under way at once: the engine does them mostly one after the other.
+const WIDTH: usize = 16;
+/// Longest wait for nodes to end after SIGTERM; more for each, because the engine ends them one after the other.
+const STOP: Duration = Duration::from_secs(3);
+const STOP_EACH: Duration = Duration::from_millis(50);
+/// Longest wait for nodes to end after SIGKILL.
+const KILL: Duration = Duration::from_secs(10);
+/// Longest wait for starts that are under way when the teardown begins.
+const SETTLE: Duration = Duration::from_secs(60);
+/// Attempts to remove what refuses to go.
+const ATTEMPTS: u32 = 5;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(300);
+
+/// The nodes of one trial.
+#[derive(Debug)]
+pub struct DockerDeployment {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    client: Client,
+    image: String,
+    run: String,
+    trial: String,
+    network: String,
+    labels: Labels,
+    notices: mpsc::UnboundedSender<Notice>,
+    /// The latest life of each node.
+    lives: Mutex<BTreeMap<String, Life>>,
+    /// Whether nodes may be started. A start holds it for reading while it asks the engine.
+    open: RwLock<bool>,
+}
+
+/// A process that runs, or ran, in a node's container.
+#[derive(Debug)]
+struct Life {
+    /// How far its output was told, once it ended.
+    ended: watch::Receiver<Option<Position>>,
+    follower: AbortHandle,
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.follower.abort();
+    }
+}
+
+impl DockerDeployment {
+    /// Makes the trial's network.
+    pub(super) async fn create(
+        client: Client,
+        image: String,
+        owner: (&str, String),
+        scope: &Scope,
+        notices: mpsc::UnboundedSender<Notice>,
+    ) -> Result<Self, RuntimeError> {
+        let labels = Labels::from([
+            (LABEL_RUN.to_owned(), scope.run.clone()),
+            (LABEL_TRIAL.to_owned(), scope.trial.clone()),
+            (owner.0.to_owned(), owner.1),
+        ]);
+        let shared = Arc::new(Shared {
+            client,
+            image,
+            run: scope.run.clone(),
+            trial: scope.trial.clone(),
+            network: format!("harness-{}-{}", slug(&scope.run), slug(&scope.trial)),
+            labels,
+            notices,
+            lives: Mutex::default(),
+            open: RwLock::new(true),
+        });
+        // In a task of its own: if nobody waits for the answer any more, what was made is taken down again.
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            let made = match shared.client.create_network(&shared.network, &shared.labels).await {
+                Ok(()) => Ok(Self { shared }),
+                Err(error) => Err(error.into()),
+            };
+            if let Err(Ok(unwanted)) = answer.send(made) {
+                // A teardown that fails here has nobody to tell; the next run finds the rest by its labels.
+                drop(unwanted.teardown().await);
+            }
+        });
+        answered.await.map_err(|gone| RuntimeError::Trial(format!("the task that makes the network ended: {gone}")))?
+    }
+}
+
+impl Shared {
+    fn lives(&self) -> MutexGuard<'_, BTreeMap<String, Life>> {
+        // Each change of the map is a single insertion or removal: it is right even if a holder panicked.
+        self.lives.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn container(&self, node: &str) -> String {
+        format!("{}-{}", self.network, slug(node))
+    }
+
+    /// Runs `make` in a task of its own, unless the teardown has begun.
+    async fn making<T: Send + 'static>(
+        self: &Arc<Self>,
+        make: impl Future<Output = Result<T, RuntimeError>> + Send + 'static,
+    ) -> Result<T, RuntimeError> {
+        let shared = Arc::clone(self);
+        let task = tokio::spawn(async move {
+            let open = shared.open.read().await;
+            if *open { make.await } else { Err(RuntimeError::Trial("the trial is being taken down".to_owned())) }
+        });
+        task.await.map_err(|error| RuntimeError::Trial(format!("a task that starts a node ended: {error}")))?
+    }
+
+    async fn create(&self, spec: &NodeSpec) -> Result<(), RuntimeError> {
+        let mut labels = self.labels.clone();
+        labels.insert(LABEL_NODE.to_owned(), spec.name.clone());
+        let argument = serde_json::to_string(spec).map_err(|error| {
+            RuntimeError::Trial(format!("cannot write the specification of `{}`: {error}", spec.name))
+        })?;
+        self.client
+            .create(Container {
+                name: &self.container(&spec.name),
+                hostname: &spec.name,
+                image: &self.image,
+                argument,
+                network: &self.network,
+                labels: &labels,
+                memory: memory(spec),
+                pids: PIDS,
+                volume: spec.state_dir.as_deref(),
+            })
+            .await
+            .map_err(RuntimeError::from)
+    }
+
+    /// Starts the container and follows it from `position`.
+    async fn start(self: &Arc<Self>, node: &str, position: Position) -> Result<(), RuntimeError> {
+        let container = self.container(node);
+        self.client.start(&container).await?;
+        let (end, ended) = watch::channel(None);
+        let follower = {
+            let (shared, node) = (Arc::clone(self), node.to_owned());
+            tokio::spawn(async move {
+                let position = follow(&shared.client, &container, &node, &shared.notices, position).await;
+                end.send_replace(Some(position));
+            })
+        };
+        let life = Life { ended, follower: follower.abort_handle() };
+        self.lives().insert(node.to_owned(), life);
+        Ok(())
+    }
+
+    /// Containers whose process may still run, with what tells of its end.
+    fn running(&self) -> Vec<(String, watch::Receiver<Option<Position>>)> {
+        let lives = self.lives();
+        let running = lives.iter().filter(|(_, life)| life.ended.borrow().is_none());
+        running.map(|(name, life)| (self.container(name), life.ended.clone())).collect()
+    }
+
+    /// Sends a signal to every node that runs, and waits until they ended, at most so long.
+    async fn end_all(&self, signal: &'static str, patience: Duration) -> Vec<ClientError> {
+        let running = self.running();
+        let deadline = Instant::now() + patience;
+        let containers: Vec<String> = running.iter().map(|(container, _)| container.clone()).collect();
+        let errors = stream::iter(containers)
+            .map(async |container| self.client.signal(&container, signal).await)
+            .buffer_unordered(WIDTH)
+            .filter_map(async |sent| sent.err())
+            .collect()
+            .await;
+        for (_, mut ended) in running {
+            // An error means that its follower was aborted, a timeout that the time is up for all.
+            if tokio::time::timeout_at(deadline, ended.wait_for(Option::is_some)).await.is_err() {
+                break;
+            }
+        }
+        errors
+    }
+
+    /// Removes everything of the trial that the engine has, as far as it goes; returns what stays.
+    async fn remove_all(&self) -> Vec<String> {
+        let mut stays = Vec::new();
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                tokio::time::sleep(BETWEEN_ATTEMPTS).await;
+            }
+            stays = self.remove_once().await;
+            if stays.is_empty() {
+                break;
+            }
+        }
+        stays
+    }
+
+    async fn remove_once(&self) -> Vec<String> {
+        let ours = match self.client.containers(&format!("{LABEL_RUN}={}", self.run)).await {
+            Ok(found) => found.into_iter().filter(|found| found.labels.get(LABEL_TRIAL) == Some(&self.trial)),
+            Err(error) => return vec![error.to_string()],
+        };
+        let mut stays: Vec<String> = stream::iter(ours)
+            .map(async |container| self.client.remove(&container.name).await)
+            .buffer_unordered(WIDTH)
+            .filter_map(async |removed| removed.err().map(|error| error.to_string()))
+            .collect()
+            .await;
+        if let Err(error) = self.client.remove_network(&self.network).await {
+            stays.push(error.to_string());
+        }
+        stays
+    }
+}
+
+impl Deployment for DockerDeployment {
+    async fn start(&self, node: &NodeSpec) -> Result<IpAddr, RuntimeError> {
+        let (shared, node) = (Arc::clone(&self.shared), node.clone());
+        self.shared
+            .making(async move {
+                shared.create(&node).await?;
+                shared.start(&node.name, Position::default()).await?;
+                let container = shared.container(&node.name);
+                let state = shared.client.inspect(&container).await?;
+                let address = state.as_ref().and_then(|state| state.addresses.get(&shared.network));
+                address.copied().ok_or_else(|| match state {
+                    Some(state) => {
+                        RuntimeError::Trial(format!("`{}` ended at once, with exit code {}", node.name, state.code))
+                    }
+                    None => RuntimeError::Trial(format!("`{}`: its container is gone", node.name)),
+                })
+            })
+            .await
+    }
+
+    async fn kill(&self, name: &str) -> Result<(), RuntimeError> {
+        self.shared.client.signal(&self.shared.container(name), "SIGKILL").await.map_err(RuntimeError::from)
+    }
+
+    async fn restart(&self, node: &NodeSpec, fresh: bool) -> Result<(), RuntimeError> {
+        let (shared, node) = (Arc::clone(&self.shared), node.clone());
+        self.shared
+            .making(async move {
+                let before = shared.lives().get(&node.name).map(|life| life.ended.clone());
+                let mut position = Position::default();
+                if let Some(mut ended) = before {
+                    match tokio::time::timeout(KILL, ended.wait_for(Option::is_some)).await {
+                        Ok(Ok(end)) => position = end.clone().unwrap_or_default(),
+                        // Its follower is gone, so nothing was told since.
+                        Ok(Err(_)) => {}
+                        Err(_) => {
+                            return Err(RuntimeError::Trial(format!("`{}` still runs and cannot return", node.name)));
+                        }
+                    }
+                }
+                if fresh {
+                    shared.client.remove(&shared.container(&node.name)).await?;
+                    shared.create(&node).await?;
+                    position = Position::default();
+                }
+                shared.start(&node.name, position).await
+            })
+            .await
+    }
+
+    async fn stop(&self) -> Result<(), RuntimeError> {
+        let count = u32::try_from(self.shared.running().len()).unwrap_or(u32::MAX);
+        let mut errors = self.shared.end_all("SIGTERM", STOP + STOP_EACH * count).await;
+        if !self.shared.running().is_empty() {
+            errors.extend(self.shared.end_all("SIGKILL", KILL).await);
+        }
+        errors.into_iter().next().map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    async fn teardown(&self) -> Result<(), RuntimeError> {
+        // Held until the end: nothing can start any more.
+        let settled = tokio::time::timeout(SETTLE, self.shared.open.write()).await;
+        let _closed = settled.map(|mut open| {
+            *open = false;
+            open
+        });
+        let stays = self.shared.remove_all().await;
+        self.shared.lives().clear();
+        if stays.is_empty() {
+            return Ok(());
+        }
+        let (network, what) = (&self.shared.network, stays.join("; "));
+        Err(RuntimeError::Trial(format!("not all of `{network}` could be removed: {what} (hint: `harness clean`)")))
+    }
+}
+
+/// Longest memory of a node, bytes.
+fn memory(spec: &NodeSpec) -> i64 {
+    let held = if spec.storage == Storage::Memory { spec.file.size } else { 0 };
+    i64::try_from(MEMORY.max(held.saturating_add(MEMORY_BESIDE_FILE))).unwrap_or(i64::MAX)
+}
+
+/// A name as the engine takes it: `p2p-n10/1` becomes `p2p-n10-1`.
+fn slug(name: &str) -> String {
+    let fit = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-') { c } else { '-' };
+    name.chars().map(fit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_made_fit_for_the_engine() {
+        assert_eq!(slug("p2p-n10/1"), "p2p-n10-1");
+        assert_eq!(slug("20261121T040500Z-1a2b3c4d"), "20261121T040500Z-1a2b3c4d");
+        assert_eq!(slug("a b:c/ä"), "a-b-c--");
+    }
+}

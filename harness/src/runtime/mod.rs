@@ -5,6 +5,7 @@
 //! assumes one host. [`docker`] is the reference.
 
 pub mod docker;
+mod nodes;
 pub mod trial;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,14 @@ pub trait Runtime: Send + Sync {
     /// What was found out about the place, for the manifest: engine, kernel, image, …
     fn facts(&self) -> &BTreeMap<String, String>;
 
-    /// Makes the private network of a trial. Nothing runs yet.
+    /// How many nodes it pays to start at once.
+    fn parallel_starts(&self) -> usize {
+        8
+    }
+
+    /// Makes the private network of a trial. Nothing runs yet. What the deployment notices goes to `notices`.
+    ///
+    /// Not to be dropped before it is ready: what it has made then could be lost sight of.
     fn deploy(
         &self,
         scope: &Scope,
@@ -39,6 +47,10 @@ pub struct Scope {
 }
 
 /// The nodes of one trial.
+///
+/// It tells of each node by [`Notice`]s: every line once and in the order in which the node wrote it, over all of its
+/// lives, and after the last line of a life that the life has ended. Any call may be given up (its future dropped) and
+/// [`Deployment::teardown`] still removes what the call had begun to make.
 pub trait Deployment: Send + Sync {
     /// Starts one node; returns the address at which other nodes reach it. May be called concurrently.
     fn start(&self, node: &NodeSpec) -> impl Future<Output = Result<std::net::IpAddr, RuntimeError>> + Send;
@@ -46,10 +58,12 @@ pub trait Deployment: Send + Sync {
     /// Kills a node without a goodbye.
     fn kill(&self, name: &str) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
-    /// Starts a node again that ended or was killed; with `fresh`, without what it had kept.
+    /// Starts a node again that has left or was killed, and waits for its end if that is still to come; with `fresh`,
+    /// without what it had kept.
     fn restart(&self, node: &NodeSpec, fresh: bool) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
-    /// Asks every node that still runs to stop (SIGTERM), so that it reports its last counters, and waits a little.
+    /// Asks every node that still runs to stop (SIGTERM), so that it reports its last counters, waits a little, and ends
+    /// those that do not.
     fn stop(&self) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
     /// Removes everything that the trial made; must succeed in part where it cannot in whole, and say what stays.
@@ -95,4 +109,7 @@ pub enum RuntimeError {
     /// Something failed while a trial ran: exit code 10.
     #[error("{0}")]
     Trial(String),
+    /// The trial's log cannot be written: exit code 4.
+    #[error(transparent)]
+    Log(#[from] crate::events::log::WriteError),
 }

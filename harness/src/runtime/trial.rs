@@ -1,1 +1,586 @@
-//! runtime/trial
+//! Drives one trial over any [`Runtime`]: launch, gate, schedule, completion, and always the teardown.
+//!
+//! Everything that is seen or done goes to the trial's log in the order in which it came. It judges how the trial
+//! ended, and nothing else: what the times mean is for the analysis.
+
+mod clock;
+mod notices;
+mod roster;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use futures_util::stream::{self, FuturesUnordered};
+use futures_util::{StreamExt, future};
+use peer_image::node::{GATE_PORT, Gate, NodeSpec, Role};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use self::clock::{Clock, nanos, seconds};
+use self::roster::Roster;
+use super::nodes::node_spec;
+use super::{Deployment, Notice, Runtime, RuntimeError, Scope};
+use crate::events::log::{WriteError, Writer};
+use crate::events::record::{Event, Outcome, Phase};
+use crate::plan::{self, Action, Cell, Trial};
+use crate::spec::Keeps;
+
+/// Longest wait for what a node that ended at once has to say about it.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Longest wait for actions that are under way when the trial ends.
+const WIND_UP: Duration = Duration::from_secs(15);
+/// Longest wait for the ends of nodes that were asked to stop, once the runtime says that they were.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Longest that stopping or removing all nodes may take before the trial goes on without.
+const TEARDOWN: Duration = Duration::from_secs(600);
+
+/// Who asked for the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT: Ctrl-C.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+}
+
+/// What an onlooker may want to show while a trial runs. It follows from the log; nothing is decided by it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Update {
+    /// A phase began.
+    Phase(Phase),
+    /// A node's process runs.
+    Started {
+        /// The node.
+        node: String,
+    },
+    /// A node is ready at the gate.
+    Ready {
+        /// The node.
+        node: String,
+    },
+    /// The gate opened.
+    Open {
+        /// Longest distribution time.
+        timeout: Duration,
+    },
+    /// A node has so many pieces.
+    Pieces {
+        /// The node.
+        node: String,
+        /// Verified pieces.
+        pieces: u32,
+    },
+    /// A node has the whole file.
+    Completed {
+        /// The node.
+        node: String,
+    },
+    /// The controller crashed a peer or brought it back.
+    Acted {
+        /// The peer.
+        node: String,
+        /// What it did.
+        action: Action,
+    },
+    /// A node's process ended.
+    Exited {
+        /// The node.
+        node: String,
+        /// Whether that was expected.
+        expected: bool,
+    },
+    /// Something that the trial goes on after.
+    Warning(String),
+    /// The trial is over, and taken down.
+    Over(Outcome),
+}
+
+/// Runs one trial and writes its log, up to its last line.
+///
+/// `observer` is told of what happens; `stop` ends the trial early, in order. Whatever happens, the deployment is taken
+/// down before this returns. Not to be dropped before it is ready.
+///
+/// # Errors
+/// If the machine cannot run it or the log cannot be written. A trial that went wrong is an [`Outcome`], no error.
+pub async fn run<R: Runtime>(
+    runtime: &R,
+    scope: &Scope,
+    cell: &Cell,
+    trial: &Trial,
+    log: &mut Writer,
+    observer: &mut (dyn FnMut(Update) + Send),
+    stop: watch::Receiver<Option<Signal>>,
+) -> Result<Outcome, RuntimeError> {
+    let (sender, notices) = mpsc::unbounded_channel();
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
+    let mut driver = Driver {
+        cell,
+        trial,
+        log,
+        log_error: None,
+        observer,
+        stop,
+        notices,
+        tick,
+        clock: Clock::new(),
+        roster: Roster::new(trial),
+        boot_id,
+        gate: None,
+        gate_shares_clock: false,
+        over: false,
+    };
+    driver.note(Event::Trial {
+        cell: cell.id.clone(),
+        repeat: trial.repeat,
+        run: scope.run.clone(),
+        utc: jiff::Timestamp::now().to_string(),
+        boot_id: driver.boot_id.clone(),
+    });
+    driver.phase(Phase::Launch);
+    let ended = if driver.stop.borrow().is_some() {
+        Err(Cut::Over(Outcome::Interrupted))
+    } else {
+        match runtime.deploy(scope, sender).await {
+            Ok(deployment) => {
+                let ended = driver.drive(&deployment, runtime.parallel_starts()).await;
+                driver.take_down(&deployment).await;
+                ended
+            }
+            Err(error) => Err(Cut::Error(error)),
+        }
+    };
+    let (outcome, error) = match ended {
+        Ok(outcome) | Err(Cut::Over(outcome)) => (outcome, None),
+        Err(Cut::Error(error)) => (Outcome::Failed { reason: error.to_string() }, Some(error)),
+        Err(Cut::Deadline) => (Outcome::Failed { reason: "a deadline passed".to_owned() }, None),
+    };
+    driver.note(Event::End { outcome: outcome.clone() });
+    driver.flush();
+    (driver.observer)(Update::Over(outcome.clone()));
+    match (error, driver.log_error) {
+        (Some(error), _) => Err(error),
+        (None, Some(error)) => Err(error.into()),
+        (None, None) => Ok(outcome),
+    }
+}
+
+/// Why a phase ended before its work was done.
+#[derive(Debug)]
+enum Cut {
+    /// The phase's deadline passed.
+    Deadline,
+    /// The trial is over.
+    Over(Outcome),
+    /// The run is over.
+    Error(RuntimeError),
+}
+
+/// One trial under way.
+struct Driver<'a> {
+    cell: &'a Cell,
+    trial: &'a Trial,
+    log: &'a mut Writer,
+    /// Why the log ends here, if it does.
+    log_error: Option<WriteError>,
+    observer: &'a mut (dyn FnMut(Update) + Send),
+    stop: watch::Receiver<Option<Signal>>,
+    notices: mpsc::UnboundedReceiver<Notice>,
+    tick: tokio::time::Interval,
+    clock: Clock,
+    roster: Roster,
+    boot_id: String,
+    /// The common start on the controller's clock, ns, once the gate opened.
+    gate: Option<u64>,
+    gate_shares_clock: bool,
+    /// Whether the trial has ended: ends of nodes are expected, and nothing cuts what remains to be done.
+    over: bool,
+}
+
+/// What came of an action.
+struct Acted {
+    event: plan::Event,
+    actual: u64,
+    done: u64,
+    error: Option<String>,
+}
+
+/// What is next in a transfer.
+enum Turn {
+    Due,
+    Acted(Acted),
+}
+
+impl Driver<'_> {
+    fn note(&mut self, event: Event) {
+        if self.log_error.is_none() {
+            self.log_error = self.log.controller(self.clock.mono(), event).err();
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.log_error.is_none() {
+            self.log_error = self.log.flush().err();
+        }
+    }
+
+    fn phase(&mut self, phase: Phase) {
+        self.note(Event::Phase { phase });
+        (self.observer)(Update::Phase(phase));
+    }
+
+    fn warn(&mut self, message: String) {
+        self.note(Event::Warning { message: message.clone() });
+        (self.observer)(Update::Warning(message));
+    }
+
+    /// Waits for `work`, a notice, the deadline or a stop, whichever is first. `None`: a notice was taken in.
+    async fn wake<F: Future>(&mut self, work: Pin<&mut F>, deadline: Instant) -> Result<Option<F::Output>, Cut> {
+        let (over, Self { notices, stop, tick, .. }) = (self.over, &mut *self);
+        let stopped = async {
+            // Once the sender is gone, nobody can stop us any more.
+            if stop.wait_for(Option::is_some).await.is_err() {
+                future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stopped, if !over => return Err(Cut::Over(Outcome::Interrupted)),
+            Some(notice) = notices.recv() => self.take(notice)?,
+            output = work => return Ok(Some(output)),
+            _ = tick.tick() => self.flush(),
+            () = tokio::time::sleep_until(deadline) => return Err(Cut::Deadline),
+        }
+        match self.log_error.take() {
+            Some(error) if !over => Err(Cut::Error(error.into())),
+            error => {
+                self.log_error = error;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Waits for `work` and takes in what is noticed meanwhile.
+    async fn during<F: Future>(&mut self, work: F, deadline: Instant) -> Result<F::Output, Cut> {
+        let mut work = pin!(work);
+        loop {
+            if let Some(output) = self.wake(work.as_mut(), deadline).await? {
+                return Ok(output);
+            }
+        }
+    }
+
+    /// From nothing to the last peer's completion.
+    async fn drive<D: Deployment>(&mut self, deployment: &D, parallel: usize) -> Result<Outcome, Cut> {
+        let patience = seconds(self.cell.settings.start_timeout);
+        let deadline = Instant::now() + patience;
+        let opened = match self.launch(deployment, parallel, deadline).await {
+            Ok(specs) => self.gate(deadline).await.map(|go| (specs, go)),
+            Err(cut) => Err(cut),
+        };
+        let (specs, go) = opened.map_err(|cut| match cut {
+            Cut::Deadline => {
+                let waiting = self.roster.not_ready();
+                let who = if waiting.is_empty() { "the gate did not open".to_owned() } else { waiting.join(", ") };
+                let reason = format!("not ready within {patience:?}: {who} (hint: `start_timeout`)");
+                Cut::Over(Outcome::Failed { reason })
+            }
+            cut => cut,
+        })?;
+        self.phase(Phase::Transfer);
+        let timeout = seconds(self.cell.settings.timeout);
+        (self.observer)(Update::Open { timeout });
+        let mut due: VecDeque<plan::Event> = self.trial.schedule.iter().cloned().collect();
+        due.retain(|event| event.action != Action::Leave);
+        let mut acting = FuturesUnordered::new();
+        let clock = self.clock;
+        let act = |event: plan::Event| act(deployment, clock, go, specs.get(&event.node), event);
+        let deadline = clock.instant(go.saturating_add(nanos(timeout)));
+        let ended = self.transfer(go, &mut due, &mut acting, act, deadline).await;
+        self.over = true;
+        self.wind_up(due, acting).await;
+        match ended {
+            Err(Cut::Deadline) => {
+                let missing = self.roster.missing().map(|(name, _)| name.to_owned()).collect();
+                Ok(Outcome::Timeout { missing })
+            }
+            ended => ended,
+        }
+    }
+
+    /// Starts the tracker, then all others; returns what each was told.
+    async fn launch<D: Deployment>(
+        &mut self,
+        deployment: &D,
+        parallel: usize,
+        deadline: Instant,
+    ) -> Result<BTreeMap<String, NodeSpec>, Cut> {
+        let failed = |reason: &str| Cut::Over(Outcome::Failed { reason: reason.to_owned() });
+        let Some((tracker, others)) = self.trial.nodes.split_first().filter(|(first, _)| first.role == Role::Tracker)
+        else {
+            return Err(failed("the plan does not begin with a tracker"));
+        };
+        let expect = u32::try_from(others.len()).map_err(|_| failed("the plan has too many nodes"))?;
+        let tracker = node_spec(self.cell, self.trial, tracker, Gate::Keep { expect });
+        self.begin(&tracker.name);
+        let started = self.during(deployment.start(&tracker), deadline).await?;
+        let address = self.started(&tracker.name, started).await?;
+        let gate = Gate::At { address: std::net::SocketAddr::new(address, GATE_PORT).to_string() };
+        let specs: Vec<NodeSpec> =
+            others.iter().map(|node| node_spec(self.cell, self.trial, node, gate.clone())).collect();
+        let mut starts = pin!(
+            stream::iter(specs.clone())
+                .map(async |spec| {
+                    let started = deployment.start(&spec).await;
+                    (spec.name, started)
+                })
+                .buffer_unordered(parallel.max(1))
+        );
+        for spec in &specs {
+            self.begin(&spec.name);
+        }
+        while let Some((name, started)) = self.during(starts.next(), deadline).await? {
+            self.started(&name, started).await?;
+        }
+        let all = specs.into_iter().chain([tracker]);
+        Ok(all.map(|spec| (spec.name.clone(), spec)).collect())
+    }
+
+    fn begin(&mut self, name: &str) {
+        if let Some(known) = self.roster.node_mut(name) {
+            known.begin();
+        }
+    }
+
+    async fn started<T>(&mut self, name: &str, started: Result<T, RuntimeError>) -> Result<T, Cut> {
+        match started {
+            Ok(value) => {
+                (self.observer)(Update::Started { node: name.to_owned() });
+                Ok(value)
+            }
+            Err(RuntimeError::Trial(reason)) => {
+                // Its own words say more than its exit code, if they come: taking in its end cuts the wait.
+                match self.during(future::pending::<()>(), Instant::now() + LAST_WORDS).await {
+                    Err(Cut::Deadline) | Ok(()) => Err(Cut::Over(Outcome::Failed { reason })),
+                    Err(cut) => Err(cut),
+                }
+            }
+            Err(error) => Err(Cut::Error(error)),
+        }
+    }
+
+    /// Waits until the gate opened; returns the common start on the controller's clock, ns.
+    async fn gate(&mut self, deadline: Instant) -> Result<u64, Cut> {
+        self.phase(Phase::Ready);
+        loop {
+            if let Some(go) = self.gate {
+                return Ok(go);
+            }
+            self.wake(pin!(future::pending::<()>()), deadline).await?;
+        }
+    }
+
+    /// Acts on the schedule until every peer that is to complete did, or none of those that did not still can.
+    async fn transfer<F: Future<Output = Acted>>(
+        &mut self,
+        go: u64,
+        due: &mut VecDeque<plan::Event>,
+        acting: &mut FuturesUnordered<F>,
+        act: impl Fn(plan::Event) -> F,
+        deadline: Instant,
+    ) -> Result<Outcome, Cut> {
+        loop {
+            if let Some(outcome) = self.verdict(due) {
+                return Ok(outcome);
+            }
+            let next = due.front().map(|event| self.clock.instant(go.saturating_add(event.at)));
+            let turn = self.turn(next, acting, deadline).await?;
+            match turn {
+                Some(Turn::Due) => {
+                    if let Some(event) = due.pop_front()
+                        && let Some(event) = self.decide(event)
+                    {
+                        acting.push(act(event));
+                    }
+                }
+                Some(Turn::Acted(acted)) => self.acted(acted),
+                None => {}
+            }
+        }
+    }
+
+    /// Waits for the next action that is due or done, or for a notice (`None`).
+    async fn turn<F: Future<Output = Acted>>(
+        &mut self,
+        next: Option<Instant>,
+        acting: &mut FuturesUnordered<F>,
+        deadline: Instant,
+    ) -> Result<Option<Turn>, Cut> {
+        let due = async {
+            match next {
+                Some(next) => tokio::time::sleep_until(next).await,
+                None => future::pending().await,
+            }
+        };
+        let turn = async {
+            tokio::select! {
+                Some(acted) = acting.next() => Turn::Acted(acted),
+                () = due => Turn::Due,
+            }
+        };
+        self.wake(pin!(turn), deadline).await
+    }
+
+    /// How the trial ended, if it has.
+    fn verdict(&self, due: &VecDeque<plan::Event>) -> Option<Outcome> {
+        let returns = |name: &str| due.iter().any(|e| e.node == name && matches!(e.action, Action::Rejoin(_)));
+        if self.roster.missing().any(|(name, known)| known.has_hope(returns(name))) {
+            return None;
+        }
+        let reasons: Vec<String> = self
+            .roster
+            .missing()
+            .map(|(name, known)| known.death.clone().unwrap_or_else(|| format!("`{name}` left and did not return")))
+            .collect();
+        Some(if reasons.is_empty() {
+            Outcome::Completed
+        } else {
+            Outcome::Failed { reason: format!("not all completed: {}", reasons.join("; ")) }
+        })
+    }
+
+    /// Whether an action that is due is to be taken; what is not is noted.
+    fn decide(&mut self, event: plan::Event) -> Option<plan::Event> {
+        let known = self.roster.node_mut(&event.node);
+        let spared = match (known, event.action) {
+            (None, _) => Some("no such node"),
+            // Its agent acts.
+            (_, Action::Leave) => return None,
+            (Some(known), Action::Crash) => {
+                let spared = known.spared_crash();
+                if spared.is_none() {
+                    known.crash();
+                }
+                spared
+            }
+            (Some(known), Action::Rejoin(_)) => {
+                let spared = known.spared_return();
+                if spared.is_none() {
+                    known.begin();
+                }
+                spared
+            }
+        };
+        match spared {
+            Some(why) => {
+                self.skip(event, why);
+                None
+            }
+            None => Some(event),
+        }
+    }
+
+    fn skip(&mut self, event: plan::Event, why: &str) {
+        let plan::Event { at: planned, node, action } = event;
+        self.note(Event::Skipped { node, action, planned, why: why.to_owned() });
+    }
+
+    fn acted(&mut self, acted: Acted) {
+        let Acted { event: plan::Event { at: planned, node, action }, actual, done, error } = acted;
+        if let (Some(why), Some(known)) = (&error, self.roster.node_mut(&node)) {
+            match action {
+                Action::Rejoin(_) => known.begin_failed(format!("`{node}` could not return: {why}")),
+                Action::Crash | Action::Leave => known.crash_failed(),
+            }
+        }
+        (self.observer)(Update::Acted { node: node.clone(), action });
+        self.note(Event::Acted { node, action, planned, actual, done, error });
+    }
+
+    /// Waits for actions that are under way, and notes what of the schedule did not come to pass.
+    async fn wind_up<F: Future<Output = Acted>>(
+        &mut self,
+        due: VecDeque<plan::Event>,
+        mut acting: FuturesUnordered<F>,
+    ) {
+        let deadline = Instant::now() + WIND_UP;
+        while !acting.is_empty() {
+            match self.during(acting.next(), deadline).await {
+                Ok(Some(acted)) => self.acted(acted),
+                Ok(None) => break,
+                Err(_) => {
+                    let count = acting.len();
+                    self.warn(format!("{count} actions of the schedule were still under way when the trial ended"));
+                    break;
+                }
+            }
+        }
+        for event in due {
+            self.skip(event, "trial over");
+        }
+        // Of the leaves, which agents take, those that were reported came first.
+        let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
+        let trial = self.trial;
+        for event in trial.schedule.iter().filter(|event| event.action == Action::Leave) {
+            let taken = taken.entry(&event.node).or_default();
+            *taken += 1;
+            let known = self.roster.node(&event.node);
+            if known.is_some_and(|known| known.leaves < *taken) {
+                let why = known.and_then(roster::Known::spared_crash).unwrap_or("trial over");
+                self.skip(event.clone(), why);
+            }
+        }
+    }
+
+    /// Collects the last counters, if there was a transfer, and removes everything.
+    async fn take_down<D: Deployment>(&mut self, deployment: &D) {
+        self.over = true;
+        self.phase(Phase::Teardown);
+        if self.gate.is_some() {
+            match self.during(deployment.stop(), Instant::now() + TEARDOWN).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => self.warn(format!("not all nodes could be stopped: {error}")),
+                Err(_) => self.warn(format!("the nodes did not stop within {TEARDOWN:?}")),
+            }
+            let deadline = Instant::now() + DRAIN;
+            while self.roster.any_alive() {
+                if self.wake(pin!(future::pending::<()>()), deadline).await.is_err() {
+                    self.warn("not all nodes told of their end".to_owned());
+                    break;
+                }
+            }
+        }
+        match self.during(deployment.teardown(), Instant::now() + TEARDOWN).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.warn(error.to_string()),
+            Err(_) => self.warn(format!("the teardown took longer than {TEARDOWN:?} (hint: `harness clean`)")),
+        }
+        while let Ok(notice) = self.notices.try_recv() {
+            // Nothing cuts a trial that is over.
+            drop(self.take(notice));
+        }
+    }
+}
+
+/// Takes an action of the schedule and measures it.
+async fn act<D: Deployment>(
+    deployment: &D,
+    clock: Clock,
+    go: u64,
+    spec: Option<&NodeSpec>,
+    event: plan::Event,
+) -> Acted {
+    let actual = clock.mono().saturating_sub(go);
+    let result = match (event.action, spec) {
+        (Action::Crash, _) => deployment.kill(&event.node).await,
+        (Action::Rejoin(keeps), Some(spec)) => deployment.restart(spec, keeps == Keeps::Nothing).await,
+        (Action::Rejoin(_), None) => Err(RuntimeError::Trial(format!("no such node: `{}`", event.node))),
+        (Action::Leave, _) => Ok(()),
+    };
+    let done = clock.mono().saturating_sub(go);
+    Acted { event, actual, done, error: result.err().map(|error| error.to_string()) }
+}

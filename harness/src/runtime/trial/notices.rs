@@ -1,0 +1,112 @@
+//! How a trial takes in what is noticed of its nodes: every line into the log, its meaning into the roster, and what
+//! ends the trial out as a [`Cut`].
+
+use peer_image::event::{self as node_event, ErrorKind};
+use peer_image::node::Role;
+
+use super::{Cut, Driver, Update};
+use crate::events::record::{Event, Outcome};
+use crate::runtime::{Notice, RuntimeError};
+
+/// Longest part that is kept of a line that is no event, characters.
+const SHORTENED: usize = 300;
+
+impl Driver<'_> {
+    /// Takes in a notice.
+    pub(super) fn take(&mut self, notice: Notice) -> Result<(), Cut> {
+        match notice {
+            Notice::Line { node, stderr: true, line } => {
+                if let Some(known) = self.roster.node_mut(&node) {
+                    known.remember(shortened(line));
+                }
+                Ok(())
+            }
+            Notice::Line { node, stderr: false, line } => {
+                let record = serde_json::from_str::<node_event::Record>(&line).ok();
+                match record.filter(|record| record.v <= node_event::VERSION && record.node == node) {
+                    Some(record) => self.report(record),
+                    None => {
+                        let line = shortened(line);
+                        if let Some(known) = self.roster.node_mut(&node) {
+                            known.remember(line.clone());
+                        }
+                        self.note(Event::Unreadable { node, line });
+                        Ok(())
+                    }
+                }
+            }
+            Notice::Exited { node, code, oom } => self.exited(node, code, oom),
+            Notice::Lost { node, reason } => {
+                let why = format!("the output of `{node}` can no longer be followed: {reason}");
+                self.note(Event::Lost { node: node.clone(), reason });
+                (self.observer)(Update::Warning(why.clone()));
+                let Some(known) = self.roster.node_mut(&node) else { return Ok(()) };
+                known.lose(why.clone());
+                let fatal = self.gate.is_none() || !known.is_peer();
+                if fatal && !self.over { Err(Cut::Over(Outcome::Failed { reason: why })) } else { Ok(()) }
+            }
+        }
+    }
+
+    fn report(&mut self, record: node_event::Record) -> Result<(), Cut> {
+        use node_event::Event as E;
+        let node = record.node.clone();
+        let Some(known) = self.roster.node_mut(&node) else { return Ok(()) };
+        let is_tracker = known.is_tracker();
+        let gap = known.report(&record);
+        let mut cut = None;
+        match &record.event {
+            E::Boot { boot_id, spec, .. } if spec.role == Role::Tracker => {
+                self.gate_shares_clock = !boot_id.is_empty() && *boot_id == self.boot_id;
+            }
+            E::Ready { .. } => (self.observer)(Update::Ready { node: node.clone() }),
+            E::GateOpen { at, .. } if is_tracker && self.gate.is_none() => {
+                // On another host the gate's clock is not ours: the moment when we hear of it is the best we have.
+                self.gate = Some(if self.gate_shares_clock { *at } else { self.clock.mono() });
+            }
+            E::Progress(progress) => {
+                (self.observer)(Update::Pieces { node: node.clone(), pieces: progress.pieces });
+            }
+            E::Completed { .. } => (self.observer)(Update::Completed { node: node.clone() }),
+            E::Error { kind, message } if self.gate.is_none() && !self.over => {
+                let reason = format!("`{node}`: {message}");
+                cut = Some(match kind {
+                    ErrorKind::Machine => Cut::Error(RuntimeError::Machine(reason)),
+                    ErrorKind::Trial | ErrorKind::Internal => Cut::Over(Outcome::Failed { reason }),
+                });
+            }
+            _ => {}
+        }
+        if let Some((first, last)) = gap {
+            self.warn(format!("lines {first} to {last} of `{node}` were lost"));
+        }
+        if self.log_error.is_none() {
+            self.log_error = self.log.node(record).err();
+        }
+        cut.map_or(Ok(()), Err)
+    }
+
+    fn exited(&mut self, node: String, code: i64, oom: bool) -> Result<(), Cut> {
+        let Some(known) = self.roster.node_mut(&node) else { return Ok(()) };
+        let is_peer = known.is_peer();
+        let end = known.end(&node, code, oom, self.over);
+        (self.observer)(Update::Exited { node: node.clone(), expected: end.expected });
+        self.note(Event::Exited { node, code, oom, expected: end.expected, last: end.last });
+        if self.over || (self.gate.is_some() && is_peer) {
+            Ok(())
+        } else if self.gate.is_none() && end.machine {
+            Err(Cut::Error(RuntimeError::Machine(end.why)))
+        } else {
+            Err(Cut::Over(Outcome::Failed { reason: end.why }))
+        }
+    }
+}
+
+/// As much of a line as is worth keeping.
+fn shortened(mut line: String) -> String {
+    if let Some((end, _)) = line.char_indices().nth(SHORTENED) {
+        line.truncate(end);
+        line.push('…');
+    }
+    line
+}

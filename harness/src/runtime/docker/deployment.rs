@@ -302,8 +302,9 @@ impl Deployment for DockerDeployment {
             *open = false;
             open
         });
-        let stays = self.shared.remove_all().await;
+        // Nobody need follow what is about to be removed: it would only be told as lost.
         self.shared.lives().clear();
+        let stays = self.shared.remove_all().await;
         if stays.is_empty() {
             return Ok(());
         }

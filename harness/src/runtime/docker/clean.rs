@@ -2,14 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::{StreamExt, stream};
-
 use super::client::{Client, ClientError, Labelled};
 use super::owner::{self, Owner, Standing};
 use super::{LABEL_RUN, image};
-
-/// Removals under way at once.
-const WIDTH: usize = 16;
+use crate::runtime::RuntimeError;
 
 /// What was found on the engine that bears our labels.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -159,28 +155,29 @@ pub(super) async fn clean(
             match client.remove_image(&image.id).await {
                 Ok(true) => cleaned.images += 1,
                 Ok(false) => {}
-                Err(error) => cleaned.errors.push(error.to_string()),
+                Err(error) => cleaned.errors.push(RuntimeError::from(error).to_string()),
             }
         }
     }
     Ok(cleaned)
 }
 
+/// One after the other: see [`super::deployment`] for what engines do when several go at once.
 async fn remove(client: &Client, things: &Things, cleaned: &mut Cleaned) {
-    let containers = stream::iter(&things.containers).map(|id| client.remove(id)).buffer_unordered(WIDTH);
-    cleaned.containers += tally(containers.collect().await, &mut cleaned.errors);
-    let networks = stream::iter(&things.networks).map(|id| client.remove_network(id)).buffer_unordered(WIDTH);
-    cleaned.networks += tally(networks.collect().await, &mut cleaned.errors);
+    let mut tally = |count: &mut usize, result: Result<(), ClientError>| match result {
+        Ok(()) => *count += 1,
+        Err(error) => cleaned.errors.push(RuntimeError::from(error).to_string()),
+    };
+    for id in &things.containers {
+        tally(&mut cleaned.containers, client.remove(id).await);
+    }
+    for id in &things.networks {
+        tally(&mut cleaned.networks, client.remove_network(id).await);
+    }
     // Most went with their containers; to remove what is gone is no error.
-    let volumes = stream::iter(&things.volumes).map(|name| client.remove_volume(name)).buffer_unordered(WIDTH);
-    cleaned.volumes += tally(volumes.collect().await, &mut cleaned.errors);
-}
-
-fn tally(results: Vec<Result<(), ClientError>>, errors: &mut Vec<String>) -> usize {
-    let all = results.len();
-    let before = errors.len();
-    errors.extend(results.into_iter().filter_map(|result| result.err().map(|error| error.to_string())));
-    all - (errors.len() - before)
+    for name in &things.volumes {
+        tally(&mut cleaned.volumes, client.remove_volume(name).await);
+    }
 }
 
 #[cfg(test)]

@@ -218,6 +218,9 @@ impl From<ClientError> for RuntimeError {
         } else if says("non-overlapping ipv4 address pool") || says("predefined address pools") {
             "the engine's address pools are used up: `harness clean`, remove networks that nobody needs (`docker network \
          ls`), or give it more `default-address-pools`"
+        } else if says("has active endpoints") {
+            "if `docker network inspect` shows no container on it, the engine has miscounted: restart the engine, then \
+             `harness clean`"
         } else if says("exchange full") {
             "a bridge has 1024 ports: use fewer than 1000 peers"
         } else if says("net_admin") || says("capabilit") || says("operation not permitted") {

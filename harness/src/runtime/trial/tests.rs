@@ -387,11 +387,10 @@ impl Told {
     }
 
     fn warnings(&self) -> Vec<&str> {
-        let warning = |event| match event {
-            Event::Warning { message } => Some(message.as_str()),
-            _ => None,
-        };
-        self.events.iter().filter_map(warning).collect()
+        let warnings = self.events.iter();
+        warnings
+            .filter_map(|event| if let Event::Warning { message } = event { Some(message.as_str()) } else { None })
+            .collect()
     }
 }
 

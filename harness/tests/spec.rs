@@ -49,7 +49,7 @@ fn what_a_file_leaves_out_has_its_default() {
     assert_eq!(settings.classes[0].behaviour, Behaviour::Honest);
     assert_eq!(settings.policy, Policy::default());
     assert_eq!(settings.storage, Storage::None);
-    assert_eq!(settings.congestion, "cubic");
+    assert_eq!(settings.congestion, "reno");
     assert_eq!(settings.churn, None);
     assert_eq!((settings.start_timeout, settings.timeout), (60.0, 600.0));
 }

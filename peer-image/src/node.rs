@@ -18,6 +18,9 @@ pub struct NodeSpec {
     pub file: FileSpec,
     /// The access link; `None` leaves the interface unshaped (the tracker).
     pub link: Option<Link>,
+    /// How many nodes the trial's network has, this one among them; 0 if it is not known.
+    #[serde(default)]
+    pub nodes: u32,
     /// TCP congestion control for every connection: a name that the kernel knows.
     pub congestion: String,
     /// Where the gate is, or that this node is the gate.

@@ -275,6 +275,7 @@ impl Writer<'_> {
             seed: 1,
             file: FileSpec { name: "file".to_owned(), size: 32 * MIB, piece: 256 << 10, seed: 1 },
             link: None,
+            nodes: 0,
             congestion: "cubic".to_owned(),
             gate: Gate::At { address: "10.0.0.2:6970".to_owned() },
             policy: Policy::default(),

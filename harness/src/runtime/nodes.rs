@@ -18,6 +18,7 @@ pub(super) fn node_spec(cell: &Cell, trial: &Trial, node: &Node, gate: Gate) -> 
         seed: trial.seed,
         file: trial.file.clone(),
         link: node.link,
+        nodes: u32::try_from(trial.nodes.len()).expect("far fewer nodes than 2^32"),
         congestion: settings.congestion.clone(),
         gate,
         policy: settings.policy.clone(),

@@ -137,6 +137,7 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
     });
     let mut ending = Ending::new().map_err(|e| Failure::machine(format!("cannot wait for signals: {e}")))?;
     let shaped = link::shape(None, spec.link, &spec.congestion).await?;
+    link::pin_neighbours(&shaped, spec.nodes).await?;
     reporter.emit(Event::Shaped(shaped.clone()));
     privileges::drop_all().map_err(|e| Failure::machine(e.to_string()))?;
 

@@ -139,6 +139,8 @@ pub enum Doing {
     Redirect,
     /// Setting congestion control on a route.
     Congestion,
+    /// Naming the other nodes' Ethernet addresses.
+    Pin,
 }
 
 impl fmt::Display for Doing {
@@ -152,6 +154,7 @@ impl fmt::Display for Doing {
             Self::Ingress => "queue what arrives with `ingress`",
             Self::Redirect => "redirect what arrives with `u32` and `mirred`",
             Self::Congestion => "set congestion control on a route",
+            Self::Pin => "enter the other nodes' Ethernet addresses",
         })
     }
 }
@@ -210,7 +213,7 @@ fn lacking(doing: Doing) -> Option<(Part, &'static str)> {
         Doing::Mirror => Some((Part::Ifb, "modprobe ifb numifbs=0")),
         Doing::Ingress => Some((Part::Ingress, "modprobe sch_ingress")),
         Doing::Redirect => Some((Part::U32OrMirred, "modprobe -a cls_u32 act_mirred")),
-        Doing::List | Doing::Clear | Doing::Offload | Doing::Congestion => None,
+        Doing::List | Doing::Clear | Doing::Offload | Doing::Congestion | Doing::Pin => None,
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) struct Interface {
     pub(super) offload: u32,
     /// Its first IPv4 address; unspecified if it has none.
     pub(super) address: Ipv4Addr,
+    /// Length of the address's network prefix, bits.
+    pub(super) prefix: u8,
 }
 
 /// The interface of that name, or else the first one but loopback that has an IPv4 address.
@@ -53,7 +55,8 @@ fn choose(links: &[LinkMessage], addresses: &[AddressMessage], wanted: Option<&s
             name: name.to_owned(),
             mtu: number(link, |a| if let LinkAttribute::Mtu(n) = a { Some(*n) } else { None }),
             offload: number(link, |a| if let LinkAttribute::GsoMaxSize(n) = a { Some(*n) } else { None }),
-            address: address.unwrap_or(Ipv4Addr::UNSPECIFIED),
+            address: address.map_or(Ipv4Addr::UNSPECIFIED, |(address, _)| address),
+            prefix: address.map_or(32, |(_, prefix)| prefix),
         })
     })
 }
@@ -70,13 +73,13 @@ fn number(link: &LinkMessage, wanted: fn(&LinkAttribute) -> Option<u32>) -> u32 
     link.attributes.iter().find_map(wanted).unwrap_or_default()
 }
 
-/// An interface's own IPv4 address; on a point-to-point link `Address` is the other end's.
-fn ipv4(message: &AddressMessage) -> Option<Ipv4Addr> {
+/// An interface's own IPv4 address and its prefix length; on a point-to-point link `Address` is the other end's.
+fn ipv4(message: &AddressMessage) -> Option<(Ipv4Addr, u8)> {
     if message.header.family != AddressFamily::Inet {
         return None;
     }
     message.attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Local(IpAddr::V4(address)) => Some(*address),
+        AddressAttribute::Local(IpAddr::V4(address)) => Some((*address, message.header.prefix_len)),
         _ => None,
     })
 }

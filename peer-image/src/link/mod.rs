@@ -8,6 +8,7 @@
 //! | `interface` | which interface is the link |
 //! | `tbf` | how large bucket and queue are, and their bytes on netlink (pure) |
 //! | `congestion` | which congestion control later connections get |
+//! | `pin` | the other nodes' Ethernet addresses, so that a large swarm does not overflow the kernel's table |
 //! | `netlink` | a connection to the kernel |
 //! | [`LinkError`] | what can be missing, and the cure |
 //!
@@ -22,6 +23,7 @@ mod congestion;
 mod error;
 mod interface;
 mod netlink;
+mod pin;
 mod tbf;
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
@@ -89,6 +91,18 @@ pub async fn shape(interface: Option<&str>, link: Option<Link>, congestion: &str
         _ => (None, None),
     };
     Ok(Shaped { interface: interface.name, mtu: interface.mtu, congestion, up, down })
+}
+
+/// Enters the Ethernet addresses of the other nodes of a network of `nodes`, so that a large swarm does not overflow
+/// the kernel's table of neighbours (see the module `pin`). Needs NET_ADMIN.
+///
+/// # Errors
+///
+/// Netlink's own.
+pub async fn pin_neighbours(shaped: &Shaped, nodes: u32) -> Result<(), LinkError> {
+    let handle = netlink::connect()?;
+    let interface = interface::find(&handle, Some(&shaped.interface)).await?;
+    pin::pin(&handle, &interface, nodes).await
 }
 
 /// What the queues of a shaped link counted since they were made; zeros for an unshaped one.

@@ -58,6 +58,20 @@ impl Choker {
         if self.kind == Kind::Unlimited {
             return ranked;
         }
+        if self.kind == Kind::TitForTat && complete {
+            // One slot passes on, the others go on: a connection that has just been unchoked is slow at first, so
+            // that passing on all slots at once would leave the link half empty after each round.
+            let mut served: Vec<NeighbourId> = ranked.iter().copied().filter(|id| !neighbours[id].am_choking).collect();
+            served.sort_by_key(|id| neighbours[id].served_since);
+            let waiting = ranked.iter().any(|id| neighbours[id].am_choking);
+            if waiting && served.len() >= self.limit() {
+                served.remove(0);
+            }
+            let rest: Vec<NeighbourId> = ranked.into_iter().filter(|id| neighbours[id].am_choking).collect();
+            served.extend(rest);
+            served.truncate(self.limit());
+            return served;
+        }
         if self.kind == Kind::TitForTat && !complete {
             if round.is_multiple_of(OPTIMISTIC_ROUNDS) || !self.optimistic.is_some_and(|n| ranked.contains(&n)) {
                 self.optimistic = draw_optimist(now, neighbours, &ranked[self.slots.min(ranked.len())..], random);

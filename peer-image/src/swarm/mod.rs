@@ -218,11 +218,7 @@ impl Swarm {
         }
         let cause = self.idle_cause();
         self.idle.turn(self.now, cause);
-        self.slots_unused_at = match (cause, self.slots_unused_at) {
-            (Some(Cause::Unrequested), None) => Some(self.now + uploads::UNUSED()),
-            (Some(Cause::Unrequested), at) => at,
-            _ => None,
-        };
+        self.slots_unused_at = self.next_unused_slot();
     }
 
     /// The next thing to do, `None` when all is done. Call until then after each [`Swarm::handle`].
@@ -254,22 +250,6 @@ impl Swarm {
     /// How long the upload link had nothing to send, up to `now`.
     pub fn idle(&mut self, now: Timestamp) -> Idle {
         self.idle.spent(now)
-    }
-
-    /// dbg
-    #[must_use]
-    pub fn debug(&self, id: NeighbourId) -> String {
-        let n = &self.neighbours[&id];
-        format!(
-            "has {} turn {} choking {} interested {} queue {} sending {} moved {}ms",
-            n.has.count(),
-            n.turn,
-            n.am_choking,
-            n.is_interested,
-            n.queue.len(),
-            n.sending,
-            (self.now - n.moved).0 / 1_000_000
-        )
     }
 
     /// Neighbours that are unchoked now.
@@ -434,7 +414,6 @@ impl Swarm {
             self.tell_all_untold();
         }
         if self.slots_unused_at.is_some_and(|at| at <= self.now) {
-            self.slots_unused_at = None;
             self.pass_unused_slots();
         }
         if self.next_round <= self.now {

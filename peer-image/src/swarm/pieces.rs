@@ -107,6 +107,26 @@ impl Pieces {
         self.geometry.nth_block(piece, number)
     }
 
+    /// Asks `neighbour` for that block if it is open; whether it was.
+    pub(super) fn ask(&mut self, block: Block, neighbour: NeighbourId) -> bool {
+        let Some(partial) = self.begun.get_mut(&block.piece()) else { return false };
+        let Some(state) = partial.blocks.get_mut(block.number()) else { return false };
+        let open = *state == BlockState::Open;
+        if open {
+            *state = BlockState::Asked(vec![neighbour]);
+            partial.open -= 1;
+            self.open -= 1;
+        }
+        open
+    }
+
+    /// Whether exactly one neighbour was asked for that block, and `neighbour` may be asked instead.
+    pub(super) fn is_asked_of_one(&self, block: Block, neighbour: NeighbourId) -> bool {
+        let Some(partial) = self.begun.get(&block.piece()) else { return false };
+        let asked = |state: &BlockState| matches!(state, BlockState::Asked(asked) if asked.len() == 1);
+        partial.may_ask(neighbour) && !partial.exclusive && partial.blocks.get(block.number()).is_some_and(asked)
+    }
+
     /// Asks `neighbour` too for a block that others were asked for. Only for endgame.
     pub(super) fn ask_too(&mut self, block: Block, neighbour: NeighbourId) {
         if let Some(BlockState::Asked(asked)) = self.state_mut(block)

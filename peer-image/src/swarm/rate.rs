@@ -35,6 +35,12 @@ impl Rate {
         sum / seconds
     }
 
+    /// The best full second of the last 20 up to `now`, bytes per second.
+    pub(super) fn peak(&mut self, now: Timestamp) -> u64 {
+        self.advance(now);
+        self.buckets.iter().copied().max().unwrap_or(0)
+    }
+
     fn advance(&mut self, now: Timestamp) {
         let second = now.0 / 1_000_000_000;
         let passed = second.saturating_sub(self.second).min(BUCKETS as u64);

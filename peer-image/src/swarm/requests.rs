@@ -1,7 +1,8 @@
 //! Which blocks to ask of whom, and how many at a time.
 //!
 //! **Invariant.** No block is asked of two neighbours at the same time, except in endgame: when every missing
-//! block has been asked for (Cohen 2003).
+//! block has been asked for (Cohen 2003). Before that, a block that waits at a slow neighbour may be taken over by a
+//! faster one: the request is cancelled there and made here.
 
 use super::pieces::BlockState;
 use super::{NeighbourId, Swarm, picker};
@@ -9,33 +10,33 @@ use crate::node::Pipeline;
 use crate::wire::geometry::{BLOCK, Block, PieceIndex};
 use crate::wire::message::Message;
 
-/// Blocks outstanding at a neighbour whose rate is not known yet.
-fn e(k: &str, d: u64) -> u64 {
-    std::env::var(k).ok().and_then(|v| v.parse().ok()).unwrap_or(d)
-}
-#[allow(non_snake_case)]
-fn DEPTH_MIN() -> usize {
-    e("DMIN", 4) as usize
-}
+/// Blocks outstanding at a neighbour whose rate is not known yet: one piece at the usual piece length.
+const DEPTH_MIN: usize = 16;
 /// Most blocks outstanding at one neighbour.
 const DEPTH_MAX: usize = 250;
-/// The automatic pipeline holds what a neighbour delivers in so many seconds: more than any delay between a request
-/// and its block (both links' queues and the path), so that the neighbour's upload link never waits for a request.
-#[allow(non_snake_case)]
-fn DEPTH_SECONDS() -> u64 {
-    e("DSEC", 1)
-}
+/// The automatic pipeline holds, beyond [`DEPTH_MIN`], what a neighbour delivers in so many seconds: more than any
+/// delay between a request and its block (both links' queues and the path), so that its link never waits for one.
+const DEPTH_SECONDS: u64 = 1;
 /// Window over which a neighbour's rate is measured for that, seconds.
 const RATE_WINDOW: u64 = 3;
+/// So many blocks at the head of a neighbour's queue are not taken over: they may be on their way.
+const ON_THE_WAY: usize = 8;
+/// A block is taken over by a neighbour, or in endgame asked of it too, only if it could send it so much sooner,
+/// milliseconds: more than the delay of a request, which a forecast from rates does not know. With less, more comes
+/// twice than is gained.
+const SOONER_BY: u64 = 1000;
 /// In endgame a block is asked of at most so many neighbours at a time.
-#[allow(non_snake_case)]
-fn ENDGAME_COPIES() -> usize {
-    e("COPIES", 2) as usize
-}
-/// In endgame so many copies are asked of one neighbour at a time: enough to cover the delay of a request.
-#[allow(non_snake_case)]
-fn ENDGAME_DEPTH() -> usize {
-    e("EDEPTH", 2) as usize
+const ENDGAME_COPIES: usize = 2;
+/// In endgame so many copies are asked of one neighbour at a time.
+const ENDGAME_DEPTH: usize = 1;
+
+/// Which rate of a neighbour a forecast takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ability {
+    /// That of the last seconds.
+    Present,
+    /// The best of the last 20 s: what it can do when it is asked. Lately it may have idled.
+    Best,
 }
 
 impl Swarm {
@@ -62,8 +63,8 @@ impl Swarm {
                 Pipeline::Blocks(depth) => depth.max(1) as usize,
                 Pipeline::Auto => {
                     let rate = neighbour.down.over(self.now, RATE_WINDOW);
-                    let blocks = usize::try_from(rate * DEPTH_SECONDS() / u64::from(BLOCK)).unwrap_or(DEPTH_MAX);
-                    (DEPTH_MIN() + blocks).min(DEPTH_MAX)
+                    let blocks = usize::try_from(rate * DEPTH_SECONDS / u64::from(BLOCK)).unwrap_or(DEPTH_MAX);
+                    (DEPTH_MIN + blocks).min(DEPTH_MAX)
                 }
             };
             let outstanding = neighbour.outstanding.len();
@@ -72,7 +73,8 @@ impl Swarm {
             }
             let block = match self.next_block(id) {
                 Some(block) => block,
-                None if self.policy.endgame && outstanding < ENDGAME_DEPTH() && self.pieces.all_asked() => {
+                None if let Some(block) = self.take_over(id) => block,
+                None if self.policy.endgame && outstanding < ENDGAME_DEPTH && self.pieces.all_asked() => {
                     let Some(block) = self.endgame_block(id) else { return };
                     self.pieces.ask_too(block, id);
                     block
@@ -112,6 +114,36 @@ impl Swarm {
         self.pieces.ask_next(piece, id)
     }
 
+    /// A block that waits at a slower neighbour and that `id` could send sooner: it is asked of `id` instead. So no
+    /// neighbour idles because all that it has was asked of others, and nothing is sent twice.
+    fn take_over(&mut self, id: NeighbourId) -> Option<Block> {
+        let own = self.wait(id, None, Ability::Best);
+        let offered = self.neighbours[&id].has.clone();
+        let others: Vec<NeighbourId> = self.neighbours.keys().copied().filter(|&other| other != id).collect();
+        let mut latest: Option<(u64, NeighbourId, Block)> = None;
+        for other in others {
+            let queue = &self.neighbours[&other].outstanding;
+            // The last of its queue that `id` has, but none that may be on its way already.
+            let Some(&block) = queue
+                .iter()
+                .skip(ON_THE_WAY)
+                .rev()
+                .find(|block| offered.has(block.piece()) && self.pieces.is_asked_of_one(**block, id))
+            else {
+                continue;
+            };
+            let wait = self.wait(other, Some(block), Ability::Present);
+            if wait > own + SOONER_BY && latest.is_none_or(|(longest, _, _)| wait > longest) {
+                latest = Some((wait, other, block));
+            }
+        }
+        let (_, other, block) = latest?;
+        self.pieces.release(block, other);
+        self.neighbours.get_mut(&other)?.outstanding.retain(|&asked| asked != block);
+        self.send(other, Message::Cancel(block));
+        self.pieces.ask(block, id).then_some(block)
+    }
+
     /// A block that others were asked for and that `id` has: the one that is to come last, if `id` could be sooner.
     fn endgame_block(&mut self, id: NeighbourId) -> Option<Block> {
         let mut candidates: Vec<(Block, Vec<NeighbourId>)> = Vec::new();
@@ -121,11 +153,11 @@ impl Swarm {
             }
             candidates.extend(self.asked_blocks(piece, &partial.blocks, id));
         }
-        let own = self.wait(id, None);
+        let own = self.wait(id, None, Ability::Present);
         let mut last: Option<(u64, Block)> = None;
         for (block, asked) in candidates {
-            let soonest = asked.iter().map(|&other| self.wait(other, Some(block))).min()?;
-            if soonest > own && last.is_none_or(|(wait, _)| soonest > wait) {
+            let soonest = asked.iter().map(|&other| self.wait(other, Some(block), Ability::Present)).min()?;
+            if soonest > own + SOONER_BY && last.is_none_or(|(wait, _)| soonest > wait) {
                 last = Some((soonest, block));
             }
         }
@@ -139,23 +171,27 @@ impl Swarm {
         id: NeighbourId,
     ) -> impl Iterator<Item = (Block, Vec<NeighbourId>)> {
         blocks.iter().enumerate().filter_map(move |(number, state)| match state {
-            BlockState::Asked(asked) if !asked.contains(&id) && asked.len() < ENDGAME_COPIES() => {
+            BlockState::Asked(asked) if !asked.contains(&id) && asked.len() < ENDGAME_COPIES => {
                 Some((self.geometry.nth_block(piece, number)?, asked.clone()))
             }
             _ => None,
         })
     }
 
-    /// Milliseconds until `id` will have sent `block`, or a block asked of it now, at its present rate.
-    fn wait(&mut self, id: NeighbourId, block: Option<Block>) -> u64 {
+    /// Milliseconds until `id` will have sent `block`, or a block asked of it now.
+    fn wait(&mut self, id: NeighbourId, block: Option<Block>, ability: Ability) -> u64 {
         let now = self.now;
         let Some(neighbour) = self.neighbours.get_mut(&id) else { return u64::MAX };
         let ahead = match block {
             Some(block) => neighbour.outstanding.iter().position(|&asked| asked == block).unwrap_or(0),
             None => neighbour.outstanding.len(),
         };
+        let rate = match ability {
+            Ability::Present => neighbour.down.over(now, RATE_WINDOW),
+            Ability::Best => neighbour.down.peak(now),
+        };
         // A neighbour that has not sent yet is taken to send one block a second.
-        let rate = neighbour.down.over(now, RATE_WINDOW).max(u64::from(BLOCK));
+        let rate = rate.max(u64::from(BLOCK));
         (ahead as u64 + 1) * u64::from(BLOCK) * 1000 / rate
     }
 }

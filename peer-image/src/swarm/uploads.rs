@@ -1,37 +1,30 @@
 //! The uploading side: slots, queues of asked blocks, and who hears of a new piece when.
 
 use super::idle::Cause;
-use super::time::Span;
+use super::neighbour::Neighbour;
+use super::time::{Span, Timestamp};
 use super::{NeighbourId, Output, Swarm};
-use crate::wire::geometry::{Block, PieceIndex};
+use crate::wire::geometry::{BLOCK, Block, PieceIndex};
 use crate::wire::message::Message;
 
-/// Blocks handed to the shell at a time: one to send, the others so that no socket waits for the core.
-fn e(k: &str, d: u64) -> u64 {
-    std::env::var(k).ok().and_then(|v| v.parse().ok()).unwrap_or(d)
-}
-#[allow(non_snake_case)]
-fn SENDING() -> u32 {
-    e("SENDING", 3) as u32
-}
-#[allow(non_snake_case)]
-fn EACH() -> u32 {
-    e("EACH", 3) as u32
-}
+/// Blocks handed to the shell at a time …
+const SENDING: u32 = 3;
 
-/// A neighbour whose socket has not taken a block for so long (its own download link is the slower one) no longer
-/// counts against [`SENDING`]: others are served beside it.
-#[allow(non_snake_case)]
-fn STALLED() -> Span {
-    Span::millis(e("STALLED", 200))
-}
+/// … of which so many for one neighbour: so two are served at a time, the second because the first one's connection
+/// may be slow to start.
+const SENDING_TO_ONE: u32 = 2;
 
-/// When the link has had nothing to send for so long although somebody who wants something is choked, slots that
-/// nobody uses pass on. Longer than a request takes to come.
-#[allow(non_snake_case)]
-pub(super) fn UNUSED() -> Span {
-    Span::millis(e("UNUSED", 150))
-}
+/// A neighbour whose socket has not taken a block for as long as the link needs for so many no longer counts against
+/// [`SENDING`]: others are served beside it. Few at a time keep the link's own queue short, in which requests and
+/// acknowledgements wait too.
+const STALLED_BLOCKS: u64 = 6;
+
+/// The same where the link's rate is not known.
+const STALLED: Span = Span::millis(200);
+
+/// A slot that its holder has not used for so long passes on to somebody who waits. Longer than a request takes to
+/// come through a peer's full queue.
+pub(super) const UNUSED: Span = Span::millis(600);
 
 /// A neighbour that did not use its slot is passed over for so long.
 const PASSED_OVER: Span = Span::seconds(1);
@@ -76,17 +69,19 @@ impl Swarm {
     /// Hands blocks to the shell: piece after piece rather than all at once, because a piece can be passed on only
     /// when it is whole. Neighbours take turns, a turn is one piece.
     pub(super) fn pump(&mut self) {
-        let stalled = self.upload_rate.map_or(STALLED(), |rate| Span(e("STB", 4) * 131_072_000_000_000 / rate));
+        let stalled = self
+            .upload_rate
+            .map_or(STALLED, |rate| Span(STALLED_BLOCKS * u64::from(BLOCK) * 8 * 1_000_000_000 / rate.max(1)));
         loop {
             let handed: u32 =
                 self.neighbours.values().filter(|n| self.now - n.moved < stalled).map(|n| n.sending).sum();
-            if handed >= SENDING() {
+            if handed >= SENDING {
                 return;
             }
             let next = self
                 .neighbours
                 .iter()
-                .filter(|(_, n)| n.sending < EACH() && !n.queue.is_empty())
+                .filter(|(_, n)| n.sending < SENDING_TO_ONE && !n.queue.is_empty())
                 .min_by_key(|(_, n)| {
                     let goes_on = n.queue.front().map(|block| block.piece()) == n.turn_piece;
                     (!goes_on, n.turn)
@@ -131,17 +126,23 @@ impl Swarm {
         }
     }
 
-    /// Takes back slots that are not used while the link idles, for others.
+    /// When the first slot that is not used now is to pass on; `None` while nobody waits for one.
+    pub(super) fn next_unused_slot(&self) -> Option<Timestamp> {
+        if !self.uploads || !self.neighbours.values().any(|n| n.waits(self.now)) {
+            return None;
+        }
+        let unused = self.neighbours.values().filter(|n| !n.am_choking && !n.is_served());
+        unused.map(|n| n.served_since.max(n.moved) + UNUSED).min()
+    }
+
+    /// Takes back slots that have not been used for a while, for others who wait.
     pub(super) fn pass_unused_slots(&mut self) {
-        let unused: Vec<NeighbourId> = self
-            .neighbours
-            .iter()
-            .filter(|(_, n)| !n.am_choking && !n.is_served() && self.now - n.served_since >= UNUSED())
-            .map(|(&id, _)| id)
-            .collect();
         let now = self.now;
-        let waiting = self.neighbours.values().filter(|n| n.waits(now));
-        for id in unused.into_iter().take(waiting.count()) {
+        let is_unused = |n: &Neighbour| !n.am_choking && !n.is_served() && now - n.served_since.max(n.moved) >= UNUSED;
+        let unused: Vec<NeighbourId> =
+            self.neighbours.iter().filter(|(_, n)| is_unused(n)).map(|(&id, _)| id).collect();
+        let waiting = self.neighbours.values().filter(|n| n.waits(now)).count();
+        for id in unused.into_iter().take(waiting) {
             self.neighbours.get_mut(&id).expect("it was listed from there").passed_over_until = now + PASSED_OVER;
             self.choke(id);
             self.slots_changed = true;
@@ -197,8 +198,8 @@ impl Swarm {
 
     fn unchoke(&mut self, id: NeighbourId) {
         let Some(neighbour) = self.neighbours.get_mut(&id) else { return };
-        neighbour.served_since = self.now;
         if neighbour.am_choking {
+            neighbour.served_since = self.now;
             neighbour.am_choking = false;
             self.send(id, Message::Unchoke);
         }

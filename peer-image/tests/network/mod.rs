@@ -180,30 +180,6 @@ impl<'a> Network<'a> {
             }
             while self.idle_by_second.len() as u64 <= at / 1_000_000_000 {
                 self.now = self.idle_by_second.len() as u64 * 1_000_000_000;
-                if std::env::var_os("DBG").is_some()
-                    && self.idle_by_second.len() >= 20
-                    && self.idle_by_second.len() < 24
-                {
-                    let n = &self.nodes[0];
-                    println!("t={} server queue {}", self.idle_by_second.len(), n.queue.len());
-                    for (id, f) in &n.flows {
-                        println!(
-                            "  to {} bytes {} queued {} inflight {} window {} idle {}ms {}",
-                            id.0,
-                            f.bytes,
-                            f.queued,
-                            f.in_flight,
-                            f.window,
-                            (self.now - f.last) / 1_000_000,
-                            n.swarm.debug(*id)
-                        );
-                    }
-                    println!(
-                        "  peer1 uplink queue {} packets {} bytes",
-                        self.nodes[1].queue.len(),
-                        self.nodes[1].queue.iter().map(|p| self.transit[p].size).sum::<u64>()
-                    );
-                }
                 let sum = self.sum_idle();
                 self.idle_by_second.push(sum);
             }

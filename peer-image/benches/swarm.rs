@@ -2,6 +2,7 @@
 //!
 //! `cargo bench -p peer-image --bench swarm [N …]`
 
+#[expect(dead_code, unreachable_pub, reason = "shared with the tests, which use all of it")]
 #[path = "../tests/network/mod.rs"]
 mod network;
 

@@ -95,17 +95,20 @@ async fn run_all(experiments: &[Experiment], arguments: &cli::Run) -> Result<Exi
     }
     // Before the image is built and anything starts: are the results to be kept at all?
     let mut places = Vec::new();
-    for experiment in experiments {
-        places.push(results::create(&arguments.out, &experiment.text, &experiment.plan, engine.facts().clone())?);
-    }
-    let docker = match engine.prepare().await {
+    let prepared = async {
+        for experiment in experiments {
+            places.push(results::create(&arguments.out, &experiment.text, &experiment.plan, engine.facts().clone())?);
+        }
+        Ok::<_, RunError>(engine.prepare().await?)
+    };
+    let docker = match prepared.await {
         Ok(docker) => docker,
         Err(error) => {
             // Nothing ran: nothing is kept.
             for (dir, _) in places {
-                let _ = std::fs::remove_dir_all(dir);
+                results::discard(&dir);
             }
-            return Err(error.into());
+            return Err(error);
         }
     };
     if let (tag, true) = docker.image() {
@@ -176,7 +179,10 @@ async fn run_one(
         if error.is_some() || stop.borrow().is_some() {
             break;
         }
-        results::derive(dir, manifest, &summary::analyse(plan, measured.clone()))?;
+        if let Err(e) = results::derive(dir, manifest, &summary::analyse(plan, measured.clone())) {
+            error = Some(e.into());
+            break;
+        }
     }
     progress.finish();
     let signal = *stop.borrow();
@@ -185,11 +191,14 @@ async fn run_one(
         (None, Some(_)) => "interrupted",
         (None, None) => "finished",
     };
-    results::finish(dir, manifest, status)?;
     let analysis = summary::analyse(plan, measured);
-    results::derive(dir, manifest, &analysis)?;
+    // Even after an error: what can be kept is kept. The first error is the one that tells most.
+    let kept = results::finish(dir, manifest, status).and_then(|()| results::derive(dir, manifest, &analysis));
     print!("\n{}", terminal::summary(&analysis));
-    println!("report: {}", dir.join("report.md").display());
+    match kept {
+        Ok(()) => println!("report: {}", dir.join("report.md").display()),
+        Err(e) => error = error.or(Some(e.into())),
+    }
     match (error, signal) {
         (Some(error), _) => Err(error),
         (None, Some(Signal::Interrupt)) => Ok(Exit::Interrupted),

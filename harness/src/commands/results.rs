@@ -139,10 +139,22 @@ pub fn create(
         status: "running".to_owned(),
         facts,
     };
-    write(&dir.join("spec.yaml"), spec_text)?;
-    write(&dir.join("plan.json"), &json(plan))?;
-    write(&dir.join("manifest.json"), &json(&manifest))?;
-    Ok((dir, manifest))
+    let files = [("spec.yaml", spec_text), ("plan.json", &json(plan)), ("manifest.json", &json(&manifest))];
+    match files.into_iter().try_for_each(|(name, content)| write(&dir.join(name), content)) {
+        Ok(()) => Ok((dir, manifest)),
+        Err(error) => {
+            discard(&dir);
+            Err(error)
+        }
+    }
+}
+
+/// Removes the directory of a run that did not come about, and its parent if there is nothing else in it.
+pub fn discard(dir: &Path) {
+    // It was made a moment ago and holds nothing that anybody could miss.
+    let _ = fs::remove_dir_all(dir);
+    // Refused, as it is to be, if there are other runs.
+    let _ = dir.parent().map(fs::remove_dir);
 }
 
 /// Two runs may begin in one second.
@@ -258,9 +270,10 @@ fn write(path: &Path, content: &str) -> Result<(), ResultsError> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
-    fs::write(&partial, content)
-        .and_then(|()| fs::rename(&partial, path))
-        .map_err(|source| ResultsError::Write { path: path.to_owned(), source })
+    fs::write(&partial, content).and_then(|()| fs::rename(&partial, path)).map_err(|source| {
+        let _ = fs::remove_file(&partial);
+        ResultsError::Write { path: path.to_owned(), source }
+    })
 }
 
 fn json(value: &impl Serialize) -> String {

@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::results::{self, Manifest, ResultsError};
+use super::{complain, say};
 use crate::analysis::metrics::Measured;
 use crate::analysis::summary;
 use crate::cli;
@@ -59,7 +60,7 @@ pub async fn run(arguments: &cli::Run) -> Exit {
         match load(file, arguments) {
             Ok(experiment) => experiments.push(experiment),
             Err(error) => {
-                eprintln!("{error}");
+                complain(error);
                 wrong = true;
             }
         }
@@ -70,7 +71,7 @@ pub async fn run(arguments: &cli::Run) -> Exit {
     match run_all(&experiments, arguments).await {
         Ok(exit) => exit,
         Err(error) => {
-            eprintln!("error: {error}");
+            complain(format_args!("error: {error}"));
             error.exit()
         }
     }
@@ -88,10 +89,10 @@ async fn run_all(experiments: &[Experiment], arguments: &cli::Run) -> Result<Exi
     let engine = Engine::connect().await?;
     let cleaned = engine.clean_dead().await?;
     if cleaned.any_removed() {
-        println!("removed what an earlier run left: {cleaned}");
+        say(format_args!("removed what an earlier run left: {cleaned}"));
     }
     for error in &cleaned.errors {
-        eprintln!("warning: an earlier run left something that stays: {error}");
+        complain(format_args!("warning: an earlier run left something that stays: {error}"));
     }
     // Before the image is built and anything starts: are the results to be kept at all?
     let mut places = Vec::new();
@@ -112,7 +113,7 @@ async fn run_all(experiments: &[Experiment], arguments: &cli::Run) -> Result<Exi
         }
     };
     if let (tag, true) = docker.image() {
-        println!("built the image {tag}");
+        say(format_args!("built the image {tag}"));
     }
     let mut worst = Exit::Fine;
     for (experiment, (dir, mut manifest)) in experiments.iter().zip(places) {
@@ -158,7 +159,7 @@ async fn run_one(
     stop: &watch::Receiver<Option<Signal>>,
 ) -> Result<Exit, RunError> {
     let plan = &experiment.plan;
-    println!("{}: {} → {}", plan.name, count(plan), dir.display());
+    say(format_args!("{}: {} → {}", plan.name, count(plan), dir.display()));
     let mut progress = Progress::new();
     let mut measured: Vec<Measured> = Vec::new();
     let mut failed = 0_u32;
@@ -194,9 +195,9 @@ async fn run_one(
     let analysis = summary::analyse(plan, measured);
     // Even after an error: what can be kept is kept. The first error is the one that tells most.
     let kept = results::finish(dir, manifest, status).and_then(|()| results::derive(dir, manifest, &analysis));
-    print!("\n{}", terminal::summary(&analysis));
+    say(format_args!("\n{}", terminal::summary(&analysis).trim_end()));
     match kept {
-        Ok(()) => println!("report: {}", dir.join("report.md").display()),
+        Ok(()) => say(format_args!("report: {}", dir.join("report.md").display())),
         Err(e) => error = error.or(Some(e.into())),
     }
     match (error, signal) {

@@ -2,6 +2,7 @@
 //!
 //! `cargo bench -p peer-image --bench swarm [N …]`
 
+#[expect(dead_code, reason = "the tests use what the benchmark does not")]
 #[path = "../tests/network/mod.rs"]
 mod network;
 

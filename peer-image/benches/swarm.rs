@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p peer-image --bench swarm [N …]`
 
-#[expect(dead_code, unreachable_pub, reason = "shared with the tests, which use all of it")]
+#[expect(dead_code, reason = "the tests use what the benchmark does not")]
 #[path = "../tests/network/mod.rs"]
 mod network;
 

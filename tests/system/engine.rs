@@ -213,6 +213,7 @@ pub(crate) fn specification(name: &str, role: Role, gate: Gate) -> NodeSpec {
         seed: 1,
         file: FileSpec { name: "file".to_owned(), size: 256 << 10, piece: 64 << 10, seed: 1 },
         link: Some(Link { up: 10_000_000, down: 20_000_000 }),
+        nodes: 0,
         congestion: "cubic".to_owned(),
         gate,
         policy: Policy::default(),

@@ -6,7 +6,7 @@
 //! | `plan.json` | what it comes to |
 //! | `manifest.json` | where, when and how it ran, and how it ended |
 //! | `trials/<cell>/<repeat>/events.jsonl` | the log of a trial, or `events.jsonl.gz` |
-//! | the rest | derived from these by [`derive`] |
+//! | the rest | derived from these by [`derive()`] |
 
 use std::collections::BTreeMap;
 use std::fs;

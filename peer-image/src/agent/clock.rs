@@ -11,6 +11,7 @@ use crate::swarm::time::Timestamp;
 /// `CLOCK_MONOTONIC`, ns.
 #[must_use]
 pub fn monotonic() -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "the one place where a node reads its clock")]
     let now = clock_gettime(ClockId::Monotonic);
     let (seconds, nanos) = (u64::try_from(now.tv_sec), u64::try_from(now.tv_nsec));
     seconds.expect("the monotonic clock is not negative") * 1_000_000_000 + nanos.expect("nanoseconds are not negative")

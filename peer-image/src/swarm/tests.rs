@@ -1,1 +1,440 @@
+//! The core against neighbours that say anything in any order: it must not panic, its books must balance after
+//! each input, and an honest seed must still get the file through.
 
+use std::collections::{BTreeSet, VecDeque};
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::pieces::BlockState;
+use super::*;
+use crate::node::{Choker as ChokerKind, Picker, Pipeline};
+use crate::seeds;
+
+/// What a block is made of here: one byte.
+const GOOD: u8 = 0;
+const BAD: u8 = 1;
+
+/// A swarm and the shell around it.
+struct Shell {
+    swarm: Swarm,
+    geometry: Geometry,
+    limit: usize,
+    now: u64,
+    connected: BTreeSet<NeighbourId>,
+    /// Neighbours ever; the next one's number.
+    count: u32,
+    stored: BTreeMap<Block, u8>,
+    to_verify: VecDeque<PieceIndex>,
+    /// Requests that were sent, in order.
+    requests: VecDeque<(NeighbourId, Block)>,
+    /// Uploads that no [`Input::Sent`] answered yet.
+    uploads: VecDeque<NeighbourId>,
+    banned: BTreeSet<NeighbourId>,
+    completions: u32,
+}
+
+impl Shell {
+    fn new(geometry: Geometry, policy: Policy, have: Bitfield, uploads: bool, seed: u64) -> Self {
+        let limit = match policy.choker {
+            ChokerKind::Unlimited => usize::MAX,
+            ChokerKind::TitForTat | ChokerKind::RoundRobin => policy.slots as usize + 1,
+        };
+        let random = seeds::stream(seed, "swarm");
+        let config = Config { geometry, have, policy, uploads, upload_rate: Some(4_000_000), random };
+        Self {
+            swarm: Swarm::new(config, Timestamp(0)),
+            geometry,
+            limit,
+            now: 0,
+            connected: BTreeSet::new(),
+            count: 0,
+            stored: BTreeMap::new(),
+            to_verify: VecDeque::new(),
+            requests: VecDeque::new(),
+            uploads: VecDeque::new(),
+            banned: BTreeSet::new(),
+            completions: 0,
+        }
+    }
+
+    fn connect(&mut self) -> NeighbourId {
+        let id = NeighbourId(self.count);
+        self.count += 1;
+        self.connected.insert(id);
+        self.tell(Input::Connected(id));
+        id
+    }
+
+    fn disconnect(&mut self, id: NeighbourId) {
+        self.connected.remove(&id);
+        self.uploads.retain(|&to| to != id);
+        self.tell(Input::Disconnected(id));
+    }
+
+    /// Answers the oldest open [`Output::Verify`].
+    fn verify(&mut self) {
+        let Some(piece) = self.to_verify.pop_front() else { return };
+        let blocks: Vec<u8> = self.geometry.blocks(piece).map(|block| self.stored[&block]).collect();
+        let ok = blocks.iter().all(|&block| block == GOOD);
+        if !ok {
+            self.stored.retain(|block, _| block.piece() != piece);
+        }
+        self.tell(Input::Verified { piece, ok, digests: blocks.iter().map(|&block| [block; 20]).collect() });
+    }
+
+    /// Tells the swarm something and looks at its books; if it wants to be woken at once, it is, but it must not
+    /// want that for ever.
+    fn tell(&mut self, input: Input) {
+        self.hand(input);
+        for _ in 0..10 {
+            let (at, reason) = self.swarm.next_wake().expect("there is always a next round");
+            if at > self.swarm.now {
+                return;
+            }
+            self.hand(Input::Wake);
+            let again = self.swarm.next_wake();
+            assert!(
+                again != Some((at, reason)),
+                "{reason:?} is due at {at:?} after it was done at {:?}",
+                self.swarm.now
+            );
+        }
+        panic!("{:?} is always due at once", self.swarm.next_wake());
+    }
+
+    /// Takes note of what the swarm does about an input.
+    fn hand(&mut self, input: Input) {
+        self.swarm.handle(Timestamp(self.now), input);
+        while let Some(output) = self.swarm.poll() {
+            match output {
+                Output::Send(to, message) => {
+                    assert!(self.connected.contains(&to), "{message:?} to {to:?}, who is not there");
+                    if let Message::Request(block) = message {
+                        self.requests.push_back((to, block));
+                    }
+                }
+                Output::Upload(to, _) => {
+                    assert!(self.connected.contains(&to), "an upload to {to:?}, who is not there");
+                    self.uploads.push_back(to);
+                }
+                Output::Store(block, data) => {
+                    assert!(self.stored.insert(block, data[0]).is_none(), "{block} is stored twice");
+                }
+                Output::Verify { piece, .. } => self.to_verify.push_back(piece),
+                Output::Complete => self.completions += 1,
+                Output::Ban(id, _) => {
+                    self.banned.insert(id);
+                }
+            }
+        }
+        self.audit();
+    }
+
+    /// The invariants of the core's modules.
+    fn audit(&self) {
+        let (swarm, geometry) = (&self.swarm, self.geometry);
+        let have = swarm.have();
+        assert!(swarm.neighbours.keys().eq(&self.connected), "the swarm's neighbours are those connected");
+
+        // `pieces`: every block of a begun piece is in one state, and whoever was asked knows it.
+        let mut asked_of: BTreeMap<NeighbourId, BTreeSet<Block>> = BTreeMap::new();
+        for (&piece, partial) in swarm.pieces.begun() {
+            assert!(!have.has(piece), "piece {piece} is begun and had");
+            assert_eq!(partial.blocks.len(), geometry.blocks_in(piece));
+            let count = |wanted: fn(&BlockState) -> bool| partial.blocks.iter().filter(|state| wanted(state)).count();
+            assert_eq!(partial.open(), count(|state| matches!(state, BlockState::Open)));
+            assert_eq!(partial.received(), count(|state| matches!(state, BlockState::Received(_))));
+            for (block, state) in geometry.blocks(piece).zip(&partial.blocks) {
+                match state {
+                    BlockState::Open => {}
+                    BlockState::Asked(asked) => {
+                        assert!(!asked.is_empty(), "{block} is asked of nobody");
+                        assert!(asked.len() == 1 || swarm.policy.endgame, "{block} is asked of {asked:?}");
+                        for &id in asked {
+                            assert!(asked_of.entry(id).or_default().insert(block), "{block} twice of {id:?}");
+                        }
+                    }
+                    BlockState::Received(_) => assert!(self.stored.contains_key(&block), "{block} is not stored"),
+                }
+            }
+        }
+        let open = swarm.pieces.begun().values().any(|partial| partial.open() > 0);
+        let untouched = geometry.all().any(|piece| swarm.pieces.is_untouched(piece));
+        assert_eq!(swarm.pieces.all_asked(), !open && !untouched, "endgame is when nothing is open or untouched");
+
+        let mut availability = vec![0; geometry.pieces() as usize];
+        for (id, neighbour) in &swarm.neighbours {
+            let outstanding: BTreeSet<Block> = neighbour.outstanding.iter().copied().collect();
+            assert_eq!(outstanding.len(), neighbour.outstanding.len(), "{id:?} was asked twice for the same");
+            assert_eq!(outstanding, asked_of.remove(id).unwrap_or_default(), "what {id:?} was asked for");
+            assert!(!neighbour.is_choking || outstanding.is_empty(), "{id:?} chokes and was asked");
+            assert!(outstanding.iter().all(|block| neighbour.has.has(block.piece())), "{id:?} has not what it owes");
+            let wanted = geometry.all().filter(|&piece| neighbour.has.has(piece) && !have.has(piece)).count();
+            assert_eq!(neighbour.wanted as usize, wanted, "pieces wanted of {id:?}");
+            assert_eq!(neighbour.am_interested, wanted > 0, "interest in {id:?}");
+            assert!(!neighbour.am_choking || neighbour.queue.is_empty(), "{id:?} is choked and has a queue");
+            assert!(neighbour.queue.iter().all(|block| have.has(block.piece())), "{id:?} asked for what is not had");
+            for piece in geometry.all().filter(|&piece| neighbour.has.has(piece)) {
+                availability[piece.index()] += 1;
+            }
+        }
+        assert!(asked_of.is_empty(), "{asked_of:?} were asked and are not there");
+        assert_eq!(swarm.availability, availability);
+
+        // `choker`
+        assert!(swarm.unchoked() <= self.limit, "{} are unchoked", swarm.unchoked());
+        assert!(swarm.uploads || swarm.unchoked() == 0, "a free-rider unchokes");
+
+        assert_eq!(swarm.complete, have.is_full());
+        assert!(self.completions <= 1, "complete more than once");
+    }
+
+    /// The step that an honest seed `id` takes: it serves one request. Whether there was one.
+    fn serve_one(&mut self, id: NeighbourId) -> bool {
+        let Some(position) = self.requests.iter().position(|&(to, _)| to == id) else { return false };
+        let (_, block) = self.requests.remove(position).expect("it is there");
+        self.tell(Input::Message(id, Message::Piece(block, Bytes::from_static(&[GOOD]))));
+        true
+    }
+
+    /// Whether the file comes through once an honest seed is there.
+    fn is_rescued(&mut self) -> bool {
+        let honest = self.connect();
+        self.tell(Input::Message(honest, Message::Bitfield(Bitfield::full(self.geometry))));
+        self.tell(Input::Message(honest, Message::Unchoke));
+        let end = self.now + 3_600_000_000_000;
+        while self.now < end {
+            while self.serve_one(honest) || !self.to_verify.is_empty() {
+                self.verify();
+            }
+            assert!(!self.banned.contains(&honest), "an honest neighbour is banned");
+            if self.swarm.have().is_full() {
+                return true;
+            }
+            self.now += 1_000_000_000;
+            self.tell(Input::Wake);
+        }
+        false
+    }
+}
+
+/// What a hostile neighbour, or the shell beside it, does next.
+#[derive(Debug, Clone)]
+enum Deed {
+    Connect,
+    Disconnect(Index),
+    Say(Index, Saying),
+    /// Over a connection that is gone, or never was.
+    SayFromNowhere(u32, Saying),
+    /// Sends a block that it was asked for.
+    Answer(Index, u8),
+    Sent(Index),
+    SentToNobody(u32),
+    Verify,
+    Wake,
+    /// So many ms pass.
+    Wait(u64),
+    /// The clock that the shell reads goes back by so many ms.
+    GoBack(u64),
+}
+
+#[derive(Debug, Clone)]
+enum Saying {
+    KeepAlive,
+    Choke,
+    Unchoke,
+    Interested,
+    NotInterested,
+    Have(Index),
+    Bitfield(u64),
+    Request(Index, u32, u32),
+    /// One of the blocks that clients ask for.
+    RequestBlock(Index, Index),
+    Cancel(Index, Index),
+    Piece(Index, u32, u32, u8),
+    PieceBlock(Index, Index, u8),
+}
+
+impl Saying {
+    /// The message, if there is such a one in this file.
+    fn message(&self, geometry: Geometry) -> Option<Message> {
+        let piece = |index: &Index| {
+            geometry.piece(u32::try_from(index.index(geometry.pieces() as usize)).expect("few pieces")).ok()
+        };
+        let nth = |index: &Index, number: &Index| {
+            let piece = piece(index)?;
+            geometry.nth_block(piece, number.index(geometry.blocks_in(piece)))
+        };
+        Some(match self {
+            Self::KeepAlive => Message::KeepAlive,
+            Self::Choke => Message::Choke,
+            Self::Unchoke => Message::Unchoke,
+            Self::Interested => Message::Interested,
+            Self::NotInterested => Message::NotInterested,
+            Self::Have(index) => Message::Have(piece(index)?),
+            Self::Bitfield(bits) => {
+                let mut field = Bitfield::empty(geometry);
+                for piece in geometry.all().filter(|piece| bits >> piece.number() & 1 == 1) {
+                    field.set(piece);
+                }
+                Message::Bitfield(field)
+            }
+            Self::Request(index, begin, length) => {
+                Message::Request(geometry.block(piece(index)?.number(), *begin, *length).ok()?)
+            }
+            Self::RequestBlock(index, number) => Message::Request(nth(index, number)?),
+            Self::Cancel(index, number) => Message::Cancel(nth(index, number)?),
+            Self::Piece(index, begin, length, data) => {
+                let block = geometry.block(piece(index)?.number(), *begin, *length).ok()?;
+                Message::Piece(block, Bytes::from(vec![*data]))
+            }
+            Self::PieceBlock(index, number, data) => Message::Piece(nth(index, number)?, Bytes::from(vec![*data])),
+        })
+    }
+}
+
+impl Shell {
+    fn suffer(&mut self, deed: &Deed) {
+        let ids: Vec<NeighbourId> = self.connected.iter().copied().collect();
+        let pick = |index: &Index| (!ids.is_empty()).then(|| ids[index.index(ids.len())]);
+        match deed {
+            Deed::Connect => {
+                if ids.len() < 8 {
+                    self.connect();
+                }
+            }
+            Deed::Disconnect(index) => {
+                if let Some(id) = pick(index) {
+                    self.disconnect(id);
+                }
+            }
+            Deed::Say(index, saying) => {
+                if let (Some(id), Some(message)) = (pick(index), saying.message(self.geometry)) {
+                    self.tell(Input::Message(id, message));
+                }
+            }
+            Deed::SayFromNowhere(number, saying) => {
+                let id = NeighbourId(number | 1 << 31);
+                if let Some(message) = saying.message(self.geometry) {
+                    self.tell(Input::Message(id, message));
+                    self.tell(Input::Disconnected(id));
+                }
+            }
+            Deed::Answer(index, data) => {
+                self.requests.retain(|(id, _)| self.connected.contains(id));
+                if !self.requests.is_empty() {
+                    let (id, block) = self.requests.remove(index.index(self.requests.len())).expect("an index within");
+                    self.tell(Input::Message(id, Message::Piece(block, Bytes::from(vec![*data]))));
+                }
+            }
+            Deed::Sent(index) => {
+                if !self.uploads.is_empty() {
+                    let to = self.uploads.remove(index.index(self.uploads.len())).expect("an index within");
+                    self.tell(Input::Sent(to));
+                }
+            }
+            Deed::SentToNobody(number) => {
+                self.tell(Input::Sent(NeighbourId(number | 1 << 31)));
+                if let Some(&id) = ids.first() {
+                    self.tell(Input::Sent(id));
+                }
+            }
+            Deed::Verify => self.verify(),
+            Deed::Wake => self.tell(Input::Wake),
+            Deed::Wait(ms) => self.now += ms * 1_000_000,
+            Deed::GoBack(ms) => self.now = self.now.saturating_sub(ms * 1_000_000),
+        }
+    }
+}
+
+fn sayings() -> impl Strategy<Value = Saying> {
+    let index = any::<Index>;
+    let data = || prop_oneof![Just(GOOD), Just(BAD)];
+    prop_oneof![
+        1 => Just(Saying::KeepAlive),
+        2 => Just(Saying::Choke),
+        6 => Just(Saying::Unchoke),
+        4 => Just(Saying::Interested),
+        2 => Just(Saying::NotInterested),
+        4 => index().prop_map(Saying::Have),
+        4 => any::<u64>().prop_map(Saying::Bitfield),
+        1 => (index(), 0..50_000_u32, 1..20_000_u32).prop_map(|(i, begin, length)| Saying::Request(i, begin, length)),
+        6 => (index(), index()).prop_map(|(i, n)| Saying::RequestBlock(i, n)),
+        2 => (index(), index()).prop_map(|(i, n)| Saying::Cancel(i, n)),
+        1 => (index(), 0..50_000_u32, 1..20_000_u32, data()).prop_map(|(i, b, l, d)| Saying::Piece(i, b, l, d)),
+        4 => (index(), index(), data()).prop_map(|(i, n, d)| Saying::PieceBlock(i, n, d)),
+    ]
+}
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let index = any::<Index>;
+    let deed = prop_oneof![
+        2 => Just(Deed::Connect),
+        1 => index().prop_map(Deed::Disconnect),
+        24 => (index(), sayings()).prop_map(|(i, saying)| Deed::Say(i, saying)),
+        1 => (any::<u32>(), sayings()).prop_map(|(n, saying)| Deed::SayFromNowhere(n, saying)),
+        12 => (index(), prop_oneof![2 => Just(GOOD), 1 => Just(BAD)]).prop_map(|(i, d)| Deed::Answer(i, d)),
+        4 => index().prop_map(Deed::Sent),
+        1 => any::<u32>().prop_map(Deed::SentToNobody),
+        4 => Just(Deed::Verify),
+        2 => Just(Deed::Wake),
+        4 => (0_u64..40_000).prop_map(Deed::Wait),
+        1 => (0_u64..40_000).prop_map(Deed::GoBack),
+    ];
+    prop::collection::vec(deed, 1..150)
+}
+
+fn policies() -> impl Strategy<Value = Policy> {
+    let picker = prop_oneof![Just(Picker::RarestFirst), Just(Picker::Random), Just(Picker::Sequential)];
+    let choker = prop_oneof![Just(ChokerKind::TitForTat), Just(ChokerKind::RoundRobin), Just(ChokerKind::Unlimited)];
+    let pipeline = prop_oneof![Just(Pipeline::Auto), (0_u32..8).prop_map(Pipeline::Blocks)];
+    (picker, choker, 0_u32..4, pipeline, any::<bool>(), any::<bool>()).prop_map(
+        |(picker, choker, slots, pipeline, endgame, super_seeding)| Policy {
+            picker,
+            choker,
+            slots,
+            pipeline,
+            endgame,
+            super_seeding,
+            ..Policy::default()
+        },
+    )
+}
+
+/// A peer that has some, none or all of a small file, and uploads or not.
+fn shells() -> impl Strategy<Value = Shell> {
+    let have = prop_oneof![2 => Just(0), 2 => any::<u64>(), 1 => Just(u64::MAX)];
+    (policies(), have, prop::bool::weighted(0.8), any::<u64>()).prop_map(|(policy, bits, uploads, seed)| {
+        let geometry = Geometry::new(5 * 40_000 - 30_000, 40_000).expect("a file");
+        let mut have = Bitfield::empty(geometry);
+        for piece in geometry.all().filter(|piece| bits >> piece.number() & 1 == 1) {
+            have.set(piece);
+        }
+        Shell::new(geometry, policy, have, uploads, seed)
+    })
+}
+
+impl std::fmt::Debug for Shell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} with {:?}, uploads: {}", self.swarm.policy, self.swarm.have(), self.swarm.uploads)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_neighbours_do_the_books_balance_and_an_honest_seed_gets_the_file_through(
+        mut shell in shells(), deeds in deeds()
+    ) {
+        for deed in &deeds {
+            shell.suffer(deed);
+        }
+        for id in shell.connected.clone() {
+            shell.disconnect(id);
+        }
+        shell.requests.clear();
+        prop_assert!(shell.is_rescued());
+    }
+}

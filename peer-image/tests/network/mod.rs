@@ -33,13 +33,13 @@ const DELAY: u64 = 100_000;
 
 /// What a node is like.
 #[derive(Debug, Clone)]
-pub struct Peer {
-    pub up: u64,
-    pub down: u64,
-    pub seed: bool,
-    pub uploads: bool,
-    pub corrupts: bool,
-    pub policy: Policy,
+pub(crate) struct Peer {
+    pub(crate) up: u64,
+    pub(crate) down: u64,
+    pub(crate) seed: bool,
+    pub(crate) uploads: bool,
+    pub(crate) corrupts: bool,
+    pub(crate) policy: Policy,
 }
 
 #[derive(Debug, Clone)]
@@ -93,9 +93,20 @@ enum Event {
 }
 
 /// Who saw what: tests look at every output of every node.
-pub type Watch<'a> = dyn FnMut(u64, usize, &Swarm, &Output) + 'a;
+pub(crate) type Watch<'a> = dyn FnMut(u64, usize, &Swarm, &Output) + 'a;
 
-pub struct Network<'a> {
+/// What tests may look at besides the outputs.
+pub(crate) enum Glimpse<'i> {
+    /// A node is about to be told this. The outputs that follow are its answer.
+    Told(&'i Input),
+    /// A node has said all that it has to say for now.
+    Settled,
+}
+
+/// Who was told what.
+pub(crate) type Listen<'a> = dyn FnMut(u64, usize, &Swarm, Glimpse<'_>) + 'a;
+
+pub(crate) struct Network<'a> {
     nodes: Vec<Node>,
     now: u64,
     order: u64,
@@ -103,18 +114,20 @@ pub struct Network<'a> {
     transit: BTreeMap<usize, Packet>,
     next_transit: usize,
     watch: Box<Watch<'a>>,
-    pub banned: Vec<(usize, usize)>,
-    pub sent: Vec<u64>,
+    /// Hears every input of every node from now on (all are connected by then).
+    pub(crate) listen: Box<Listen<'a>>,
+    pub(crate) banned: Vec<(usize, usize)>,
+    pub(crate) sent: Vec<u64>,
     /// Peers' idle upload time, summed, at each full second: by cause, ns.
-    pub idle_by_second: Vec<[u64; 3]>,
+    pub(crate) idle_by_second: Vec<[u64; 3]>,
     /// Share of the upload link in use in each second: the seed's, the others' mean.
-    pub busy_by_second: Vec<[f64; 2]>,
+    pub(crate) busy_by_second: Vec<[f64; 2]>,
     geometry: Geometry,
 }
 
 impl<'a> Network<'a> {
     /// All nodes are connected to all others at time 0.
-    pub fn new(geometry: Geometry, peers: Vec<Peer>, seed: u64, watch: Box<Watch<'a>>) -> Self {
+    pub(crate) fn new(geometry: Geometry, peers: Vec<Peer>, seed: u64, watch: Box<Watch<'a>>) -> Self {
         let count = peers.len();
         let nodes = peers
             .into_iter()
@@ -150,6 +163,7 @@ impl<'a> Network<'a> {
             transit: BTreeMap::new(),
             next_transit: 0,
             watch,
+            listen: Box::new(|_, _, _, _| {}),
             banned: Vec::new(),
             sent: vec![0; count],
             idle_by_second: Vec::new(),
@@ -168,12 +182,12 @@ impl<'a> Network<'a> {
     }
 
     /// Takes a node away without a goodbye at a moment, ns.
-    pub fn kill_at(&mut self, node: usize, at: u64) {
+    pub(crate) fn kill_at(&mut self, node: usize, at: u64) {
         self.schedule(at, Event::Kill(node));
     }
 
     /// Runs until every leecher that is still there has the file, or `deadline` ns; when each completed.
-    pub fn run(&mut self, deadline: u64) -> Vec<Option<u64>> {
+    pub(crate) fn run(&mut self, deadline: u64) -> Vec<Option<u64>> {
         while let Some(Reverse((at, _, event))) = self.events.pop() {
             if at > deadline || self.nodes.iter().all(|n| n.peer.seed || n.gone || n.completed.is_some()) {
                 break;
@@ -258,12 +272,12 @@ impl<'a> Network<'a> {
             .fold([0; 3], |sum, idle| [sum[0] + idle.uninterested, sum[1] + idle.choked, sum[2] + idle.unrequested])
     }
 
-    pub fn idle(&mut self, node: usize) -> Idle {
+    pub(crate) fn idle(&mut self, node: usize) -> Idle {
         let now = Timestamp(self.now);
         self.nodes[node].swarm.idle(now)
     }
 
-    pub fn waste(&self, node: usize) -> Waste {
+    pub(crate) fn waste(&self, node: usize) -> Waste {
         self.nodes[node].swarm.waste()
     }
 
@@ -291,9 +305,13 @@ impl<'a> Network<'a> {
     }
 
     fn input(&mut self, node: usize, input: Input) {
+        if self.nodes[node].gone {
+            return;
+        }
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let now = Timestamp(self.now);
+            (self.listen)(self.now, node, &self.nodes[node].swarm, Glimpse::Told(&input));
             self.nodes[node].swarm.handle(now, input);
             while let Some(output) = self.nodes[node].swarm.poll() {
                 (self.watch)(self.now, node, &self.nodes[node].swarm, &output);
@@ -323,13 +341,12 @@ impl<'a> Network<'a> {
                         self.nodes[node].flows.remove(&id(other));
                         self.nodes[other].flows.remove(&id(node));
                         inputs.push_back(Input::Disconnected(id(other)));
-                        let now = Timestamp(self.now);
-                        self.nodes[other].swarm.handle(now, Input::Disconnected(id(node)));
+                        self.input(other, Input::Disconnected(id(node)));
                     }
                 }
             }
+            (self.listen)(self.now, node, &self.nodes[node].swarm, Glimpse::Settled);
         }
-        self.acknowledge(node);
         let wake = self.nodes[node].swarm.next_wake().map(|(at, _)| at.0.max(self.now));
         if wake != self.nodes[node].wake {
             self.nodes[node].wake = wake;
@@ -397,19 +414,19 @@ impl<'a> Network<'a> {
             let size = payload + payload.div_ceil(1448) * HEADERS;
             self.put(node, Packet { from: node, to: to.0 as usize, size, payload, acknowledges: 0, items });
         }
-        self.acknowledge(node);
+        self.acknowledge(node, to);
     }
 
-    /// Tells the core which blocks the sockets have taken.
-    fn acknowledge(&mut self, node: usize) {
-        let mut taken = Vec::new();
-        for (&to, flow) in &mut self.nodes[node].flows {
+    /// Tells the core which blocks that socket has taken.
+    fn acknowledge(&mut self, node: usize, to: NeighbourId) {
+        let mut taken = 0;
+        if let Some(flow) = self.nodes[node].flows.get_mut(&to) {
             while flow.untaken.front().is_some_and(|&end| end <= SOCKET) {
                 flow.untaken.pop_front();
-                taken.push(to);
+                taken += 1;
             }
         }
-        for to in taken {
+        for _ in 0..taken {
             self.input(node, Input::Sent(to));
         }
     }

@@ -13,7 +13,7 @@ use crate::quantity::{show_rate, show_size, show_time};
 /// Columns that the text keeps to, except where a single name is longer.
 const COLUMNS: usize = 100;
 /// Widest cell id that stands on one line with its numbers.
-const ID_COLUMNS: usize = 36;
+const ID_COLUMNS: usize = 33;
 /// What a trial takes over its payload bound, for the estimate of wall time.
 const OVER_BOUND: f64 = 1.1;
 /// Starting and removing one container, seconds.

@@ -210,6 +210,7 @@ pub(crate) fn specification(name: &str, role: Role, gate: Gate) -> NodeSpec {
     NodeSpec {
         name: name.to_owned(),
         role,
+        nodes: 2,
         seed: 1,
         file: FileSpec { name: "file".to_owned(), size: 256 << 10, piece: 64 << 10, seed: 1 },
         link: Some(Link { up: 10_000_000, down: 20_000_000 }),

@@ -52,16 +52,17 @@ async fn sigterm_in_a_transfer_ends_with_143_and_a_report_and_leaves_nothing() {
 #[tokio::test]
 async fn ctrl_c_while_nodes_are_being_started_leaves_nothing() {
     let engine = Engine::shared().await;
-    // Enough nodes that some are still to be started.
-    let bench = Bench::new(&Experiment { name: "early", who: "peers: 10", ..Experiment::default() });
+    // Enough nodes that some run, some are being started, and some are still to be.
+    let bench = Bench::new(&Experiment { name: "early", who: "peers: 20", ..Experiment::default() });
     let mut running = bench.start();
-    running.says(" launch").await;
+    let run = running.begins().await;
+    engine.some_start(&run, 4).await;
     running.signal(Signal::INT);
     let done = running.end().await;
     done.ended_with(130);
     engine.assert_nothing_left(&done.id()).await;
     let rows = done.table("peers.csv");
-    assert!(rows.len() == 10 && rows.iter().all(|row| row["outcome"] != "completed"), "{rows:?}");
+    assert!(rows.len() == 20 && rows.iter().all(|row| row["outcome"] != "completed"), "{rows:?}");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use bollard::models::{
     ContainerCreateBody, ContainerSummary, HostConfig, Network, NetworkConnectRequest, NetworkCreateRequest,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
+    CreateContainerOptionsBuilder, EventsOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
     ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
 };
 use futures_util::StreamExt as _;
@@ -95,6 +95,17 @@ impl Engine {
     pub(crate) async fn assert_nothing_left(&self, run: &str) {
         let held = self.held(run).await;
         assert!(held.is_nothing(), "run `{run}` left something: {held:#?}");
+    }
+
+    /// Waits until so many containers of a run have been started since this was asked.
+    pub(crate) async fn some_start(&self, run: &str, count: usize) {
+        let label = format!("harness.run={run}");
+        let filters = HashMap::from([("label", vec![label.as_str()]), ("event", vec!["start"])]);
+        let options = EventsOptionsBuilder::default().filters(&filters).build();
+        let started = self.docker.events(Some(options)).take(count).collect::<Vec<_>>();
+        let started = tokio::time::timeout(PATIENCE, started).await;
+        let started = started.unwrap_or_else(|_| panic!("no {count} containers started within {PATIENCE:?}"));
+        assert!(started.iter().all(Result::is_ok), "the engine tells what happens: {started:?}");
     }
 
     /// Waits until every node of a run but the tracker has begun its role.

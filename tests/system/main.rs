@@ -3,7 +3,7 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | `binary` | builds the binary and says where it is |
+//! | `binary` | where the program is |
 //! | `bench` | a directory with an experiment, and the command at work in it |
 //! | `engine` | the engine, seen by a bystander; and whose turn it is |
 //! | `intermediary` | a relay between harness and engine that can spoil what passes |

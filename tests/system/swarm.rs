@@ -94,6 +94,35 @@ async fn can_be_rebuilt(bench: &Bench, done: &Done) {
 }
 
 #[tokio::test]
+async fn the_reference_run_is_rebuilt_byte_for_byte() {
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../reports/textbook/reference");
+    let bench = Bench::new(&Experiment::default());
+    let copy = bench.path().join("reference");
+    copy_all(&committed, &copy);
+    for name in DERIVED {
+        std::fs::remove_file(copy.join(name)).unwrap_or_else(|error| panic!("`{name}`: {error}"));
+    }
+    bench.command(["report", "reference"]).end().await.ended_with(0);
+    let (before, after) = (derived(&committed), derived(&copy));
+    for name in DERIVED {
+        assert!(before[name] == after[name], "`{name}` is rebuilt as it was");
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    std::fs::create_dir(to).expect("the directory is new");
+    for entry in std::fs::read_dir(from).unwrap_or_else(|error| panic!("`{}`: {error}", from.display())) {
+        let entry = entry.expect("a directory can be read");
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy_all(&from, &to);
+        } else {
+            std::fs::copy(&from, &to).expect("there is room for a copy");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_binary_alone_runs_an_experiment_where_it_is_copied() {
     let engine = Engine::shared().await;
     let bench = Bench::new(&Experiment { name: "alone", who: "peers: 1", size: "256 KiB", ..Experiment::default() });

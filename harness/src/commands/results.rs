@@ -38,8 +38,9 @@ pub struct Manifest {
     pub spec_sha256: String,
     /// Seed of all random choices.
     pub seed: u64,
-    /// Trials per cell.
-    pub repeats: usize,
+    /// Trials per cell; none in a run that was made before it was written down.
+    #[serde(default)]
+    pub repeats: Option<usize>,
     /// Version of the harness.
     pub harness: String,
     /// The command line.
@@ -131,7 +132,7 @@ pub fn create(
         experiment: plan.name.clone(),
         spec_sha256,
         seed: plan.seed,
-        repeats: plan.cells.iter().map(|cell| cell.trials.len()).max().unwrap_or(0),
+        repeats: plan.cells.iter().map(|cell| cell.trials.len()).max(),
         harness: env!("CARGO_PKG_VERSION").to_owned(),
         argv: std::env::args().collect(),
         started: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -261,7 +262,10 @@ fn facts(manifest: &Manifest) -> Facts {
         ("spec SHA-256".to_owned(), manifest.spec_sha256.clone()),
     ];
     rows.extend(manifest.facts.iter().map(|(key, value)| (key.clone(), value.clone())));
-    let command = format!("harness run spec.yaml --seed {} --repeats {}", manifest.seed, manifest.repeats);
+    let mut command = format!("harness run spec.yaml --seed {}", manifest.seed);
+    if let Some(repeats) = manifest.repeats {
+        command.push_str(&format!(" --repeats {repeats}"));
+    }
     Facts { rows, command }
 }
 

@@ -43,7 +43,7 @@ impl Progress {
     pub fn new() -> Self {
         let place = if std::io::stderr().is_terminal() {
             let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{spinner} {prefix} {bar:20} {wide_msg}");
+            let style = ProgressStyle::with_template("{spinner} {prefix} {bar:10} {wide_msg}");
             bar.set_style(style.expect("the template is right").progress_chars("█▉▊▋▌▍▎▏ "));
             bar.enable_steady_tick(Duration::from_millis(120));
             Place::Terminal(bar)
@@ -153,9 +153,10 @@ impl State {
     fn words(&self, now: Duration) -> String {
         let mut words: Vec<String> = Some(self.phase.clone()).into_iter().filter(|it| !it.is_empty()).collect();
         if let Some(percent) = (self.pieces.0 * 100).checked_div(self.pieces.1) {
-            words.push(format!("{percent} % of pieces"));
-            words.push(format!("{} of {} peers complete", self.completed.0, self.completed.1));
-            words.extend(self.rest(now).map(|rest| format!("about {} s left", rest.as_secs().max(1))));
+            // Of all pieces that all peers need.
+            words.push(format!("{percent} %"));
+            words.push(format!("{} of {} complete", self.completed.0, self.completed.1));
+            words.extend(self.rest(now).map(|rest| format!("{} s left", rest.as_secs().max(1))));
         } else if self.ready.1 > 0 {
             words.push(format!("{} of {} nodes ready", self.ready.0, self.ready.1));
         }
@@ -245,8 +246,8 @@ mod tests {
         }
         let written = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
         let expected = [
-            "[1/1] p2p-n4 transfer, 25 % of pieces, 0 of 4 peers complete, about 30 s left",
-            "[1/1] p2p-n4 transfer, 25 % of pieces, 0 of 4 peers complete, about 63 s left",
+            "[1/1] p2p-n4 transfer, 25 %, 0 of 4 complete, 30 s left",
+            "[1/1] p2p-n4 transfer, 25 %, 0 of 4 complete, 63 s left",
         ];
         assert_eq!(written.lines().collect::<Vec<_>>(), expected);
     }

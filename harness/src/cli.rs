@@ -30,7 +30,7 @@ pub enum Command {
     },
     /// Rebuild every derived file of a run from its raw events
     Report {
-        /// Directory of the run: reports/<experiment>/<time>-<hash>
+        /// Directory of the run: reports/EXPERIMENT/TIME-HASH
         dir: PathBuf,
     },
     /// Remove what killed runs left on the engine: containers, networks, volumes, old images
@@ -47,7 +47,7 @@ pub struct Run {
     /// Experiment files, run one after the other
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Where results go, in <experiment>/<time>-<hash>/
+    /// Where results go, in EXPERIMENT/TIME-HASH/
     #[arg(long, value_name = "DIR", default_value = "reports")]
     pub out: PathBuf,
     /// Trials per cell, instead of what the file says

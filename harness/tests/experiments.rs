@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use harness::commands;
-use harness::plan::{self, Cell, Plan};
-use harness::report::plan::{CellEstimate, render, wall_seconds};
+use harness::plan::{self, Plan};
+use harness::report::plan::{render, wall_seconds};
 use harness::spec;
-use peer_image::node::Role;
 
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../experiments")
@@ -20,29 +19,13 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-/// The textbook's formulas for peers that are all alike. The program's own are in its analysis; these are only to
-/// have some numbers to show.
-fn estimate(cell: &Cell) -> CellEstimate {
-    let settings = &cell.settings;
-    let bits = settings.size as f64 * 8.0;
-    let (n, us) = (f64::from(settings.peers()), settings.server.up as f64);
-    let ups: f64 = settings.classes.iter().map(|class| f64::from(class.count) * class.link.up as f64).sum();
-    let (bound_seconds, binding) = match cell.trials[0].nodes[1].role {
-        Role::HttpServer => (n * bits / us, "N·F/u_s"),
-        _ => (n * bits / (us + ups), "N·F/(u_s+Σu)"),
-    };
-    let payload_bound_seconds = bound_seconds * 1514.0 / 1448.0;
-    CellEstimate { bound_seconds, binding: binding.to_owned(), payload_bound_seconds }
-}
-
 fn shown(text: &str) -> String {
     let plan = plan::plan(&spec::parse("x.yaml", text).unwrap_or_else(|error| panic!("{error}")));
     show(&plan)
 }
 
 fn show(plan: &Plan) -> String {
-    let estimates: Vec<CellEstimate> = plan.cells.iter().map(estimate).collect();
-    render(plan, &estimates)
+    render(plan, &commands::plan::estimates(plan))
 }
 
 #[test]
@@ -54,7 +37,7 @@ fn every_experiment_can_be_read_planned_and_shown_in_100_columns() {
         assert_eq!(Some(spec.name.as_str()), file.file_stem().and_then(|stem| stem.to_str()), "named after its file");
         let plan = plan::plan(&spec);
         assert!(!plan.cells.is_empty());
-        let text = commands::plan::text(&file, estimate).expect("read before");
+        let text = show(&plan);
         assert!(!text.contains("warning"), "{text}");
         for line in text.lines() {
             assert!(line.chars().count() <= 100, "{line}");
@@ -66,7 +49,7 @@ fn every_experiment_can_be_read_planned_and_shown_in_100_columns() {
 #[test]
 fn the_quick_experiment_runs_in_less_than_two_minutes() {
     let plan = plan::plan(&spec::load(&directory().join("quick.yaml")).expect("valid"));
-    let estimates: Vec<CellEstimate> = plan.cells.iter().map(estimate).collect();
+    let estimates = commands::plan::estimates(&plan);
     assert!(wall_seconds(&plan, &estimates) < 60.0, "half of it is left for a slow machine");
 }
 
@@ -113,4 +96,13 @@ policy: { picker: [rarest-first, sequential] }
     let shown = shown(text);
     assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
     insta::assert_snapshot!(shown.lines().take(8).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn the_readmes_experiment_is_valid() {
+    let readme = std::fs::read_to_string(directory().join("../README.md")).expect("the README");
+    let (_, rest) = readme.split_once("```yaml\n").expect("an experiment in the README");
+    let (text, _) = rest.split_once("```").expect("its end");
+    let spec = spec::parse("README.md", text).unwrap_or_else(|error| panic!("{error}"));
+    assert!(plan::plan(&spec).cells.len() > 1);
 }

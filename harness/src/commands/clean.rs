@@ -1,5 +1,6 @@
 //! `harness clean`: removes what runs left that were killed. It knows nothing of experiments or results.
 
+use super::{complain, say};
 use crate::exit::Exit;
 use crate::runtime::RuntimeError;
 use crate::runtime::docker::{Cleaned, Engine};
@@ -9,17 +10,17 @@ use crate::runtime::docker::{Cleaned, Engine};
 pub async fn clean(all: bool) -> Exit {
     match remove(all).await {
         Ok(cleaned) => {
-            println!("removed {cleaned}");
+            say(format_args!("removed {cleaned}"));
             for line in remarks(&cleaned) {
-                println!("{line}");
+                say(line);
             }
             for error in &cleaned.errors {
-                eprintln!("error: {error}");
+                complain(format_args!("error: {error}"));
             }
             if cleaned.errors.is_empty() { Exit::Fine } else { Exit::Machine }
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            complain(format_args!("error: {error}"));
             Exit::Machine
         }
     }

@@ -15,10 +15,22 @@ pub mod report;
 pub mod results;
 pub mod run;
 
+use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
 use crate::exit::Exit;
+
+/// A line on standard output. That nobody reads it any more (`| head`) is no reason to end otherwise than well.
+fn say(line: impl Display) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// A line on standard error, in the same way.
+fn complain(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
 
 /// Does what the command line says.
 #[must_use]
@@ -26,7 +38,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: no event loop: {error}");
+            complain(format_args!("error: no event loop: {error}"));
             return Exit::Machine.into();
         }
     };

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::{complain, say};
 use crate::analysis::bounds::{self, Swarm};
 use crate::exit::Exit;
 use crate::plan::{self, Cell, Plan};
@@ -14,11 +15,11 @@ pub fn plan(file: &Path) -> Exit {
     match spec::load(file) {
         Ok(spec) => {
             let plan = plan::plan(&spec);
-            print!("{}", render(&plan, &estimates(&plan)));
+            say(render(&plan, &estimates(&plan)).trim_end());
             Exit::Fine
         }
         Err(error) => {
-            eprintln!("{error}");
+            complain(error);
             Exit::Spec
         }
     }

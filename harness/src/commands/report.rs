@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::results::{self, ResultsError};
+use super::{complain, say};
 use crate::exit::Exit;
 use crate::report::terminal;
 
@@ -11,12 +12,12 @@ use crate::report::terminal;
 pub fn report(dir: &Path) -> Exit {
     match rebuild(dir) {
         Ok(summary) => {
-            print!("{summary}");
-            println!("report: {}", dir.join("report.md").display());
+            say(summary.trim_end());
+            say(format_args!("report: {}", dir.join("report.md").display()));
             Exit::Fine
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            complain(format_args!("error: {error}"));
             Exit::Usage
         }
     }

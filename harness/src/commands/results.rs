@@ -6,7 +6,7 @@
 //! | `plan.json` | what it comes to |
 //! | `manifest.json` | where, when and how it ran, and how it ended |
 //! | `trials/<cell>/<repeat>/events.jsonl` | the log of a trial, or `events.jsonl.gz` |
-//! | the rest | derived from these by [`derive`] |
+//! | the rest | derived from these by [`derive()`] |
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,6 +38,8 @@ pub struct Manifest {
     pub spec_sha256: String,
     /// Seed of all random choices.
     pub seed: u64,
+    /// Trials per cell.
+    pub repeats: usize,
     /// Version of the harness.
     pub harness: String,
     /// The command line.
@@ -129,6 +131,7 @@ pub fn create(
         experiment: plan.name.clone(),
         spec_sha256,
         seed: plan.seed,
+        repeats: plan.cells.iter().map(|cell| cell.trials.len()).max().unwrap_or(0),
         harness: env!("CARGO_PKG_VERSION").to_owned(),
         argv: std::env::args().collect(),
         started: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -136,10 +139,22 @@ pub fn create(
         status: "running".to_owned(),
         facts,
     };
-    write(&dir.join("spec.yaml"), spec_text)?;
-    write(&dir.join("plan.json"), &json(plan))?;
-    write(&dir.join("manifest.json"), &json(&manifest))?;
-    Ok((dir, manifest))
+    let files = [("spec.yaml", spec_text), ("plan.json", &json(plan)), ("manifest.json", &json(&manifest))];
+    match files.into_iter().try_for_each(|(name, content)| write(&dir.join(name), content)) {
+        Ok(()) => Ok((dir, manifest)),
+        Err(error) => {
+            discard(&dir);
+            Err(error)
+        }
+    }
+}
+
+/// Removes the directory of a run that did not come about, and its parent if there is nothing else in it.
+pub fn discard(dir: &Path) {
+    // It was made a moment ago and holds nothing that anybody could miss.
+    let _ = fs::remove_dir_all(dir);
+    // Refused, as it is to be, if there are other runs.
+    let _ = dir.parent().map(fs::remove_dir);
 }
 
 /// Two runs may begin in one second.
@@ -246,7 +261,7 @@ fn facts(manifest: &Manifest) -> Facts {
         ("spec SHA-256".to_owned(), manifest.spec_sha256.clone()),
     ];
     rows.extend(manifest.facts.iter().map(|(key, value)| (key.clone(), value.clone())));
-    let command = format!("harness run spec.yaml --seed {}", manifest.seed);
+    let command = format!("harness run spec.yaml --seed {} --repeats {}", manifest.seed, manifest.repeats);
     Facts { rows, command }
 }
 
@@ -255,9 +270,10 @@ fn write(path: &Path, content: &str) -> Result<(), ResultsError> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
-    fs::write(&partial, content)
-        .and_then(|()| fs::rename(&partial, path))
-        .map_err(|source| ResultsError::Write { path: path.to_owned(), source })
+    fs::write(&partial, content).and_then(|()| fs::rename(&partial, path)).map_err(|source| {
+        let _ = fs::remove_file(&partial);
+        ResultsError::Write { path: path.to_owned(), source }
+    })
 }
 
 fn json(value: &impl Serialize) -> String {

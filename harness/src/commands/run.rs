@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::results::{self, Manifest, ResultsError};
+use super::{complain, say};
 use crate::analysis::metrics::Measured;
 use crate::analysis::summary;
 use crate::cli;
@@ -59,7 +60,7 @@ pub async fn run(arguments: &cli::Run) -> Exit {
         match load(file, arguments) {
             Ok(experiment) => experiments.push(experiment),
             Err(error) => {
-                eprintln!("{error}");
+                complain(error);
                 wrong = true;
             }
         }
@@ -70,7 +71,7 @@ pub async fn run(arguments: &cli::Run) -> Exit {
     match run_all(&experiments, arguments).await {
         Ok(exit) => exit,
         Err(error) => {
-            eprintln!("error: {error}");
+            complain(format_args!("error: {error}"));
             error.exit()
         }
     }
@@ -87,26 +88,32 @@ async fn run_all(experiments: &[Experiment], arguments: &cli::Run) -> Result<Exi
     let stop = watch_signals().map_err(RunError::Signals)?;
     let engine = Engine::connect().await?;
     let cleaned = engine.clean_dead().await?;
-    if !cleaned.is_nothing() {
-        println!("removed what an earlier run left: {cleaned}");
+    if cleaned.any_removed() {
+        say(format_args!("removed what an earlier run left: {cleaned}"));
+    }
+    for error in &cleaned.errors {
+        complain(format_args!("warning: an earlier run left something that stays: {error}"));
     }
     // Before the image is built and anything starts: are the results to be kept at all?
     let mut places = Vec::new();
-    for experiment in experiments {
-        places.push(results::create(&arguments.out, &experiment.text, &experiment.plan, engine.facts().clone())?);
-    }
-    let docker = match engine.prepare().await {
+    let prepared = async {
+        for experiment in experiments {
+            places.push(results::create(&arguments.out, &experiment.text, &experiment.plan, engine.facts().clone())?);
+        }
+        Ok::<_, RunError>(engine.prepare().await?)
+    };
+    let docker = match prepared.await {
         Ok(docker) => docker,
         Err(error) => {
             // Nothing ran: nothing is kept.
             for (dir, _) in places {
-                let _ = std::fs::remove_dir_all(dir);
+                results::discard(&dir);
             }
-            return Err(error.into());
+            return Err(error);
         }
     };
     if let (tag, true) = docker.image() {
-        println!("built the image {tag}");
+        say(format_args!("built the image {tag}"));
     }
     let mut worst = Exit::Fine;
     for (experiment, (dir, mut manifest)) in experiments.iter().zip(places) {
@@ -152,7 +159,7 @@ async fn run_one(
     stop: &watch::Receiver<Option<Signal>>,
 ) -> Result<Exit, RunError> {
     let plan = &experiment.plan;
-    println!("{}: {} → {}", plan.name, count(plan), dir.display());
+    say(format_args!("{}: {} → {}", plan.name, count(plan), dir.display()));
     let mut progress = Progress::new();
     let mut measured: Vec<Measured> = Vec::new();
     let mut failed = 0_u32;
@@ -173,7 +180,10 @@ async fn run_one(
         if error.is_some() || stop.borrow().is_some() {
             break;
         }
-        results::derive(dir, manifest, &summary::analyse(plan, measured.clone()))?;
+        if let Err(e) = results::derive(dir, manifest, &summary::analyse(plan, measured.clone())) {
+            error = Some(e.into());
+            break;
+        }
     }
     progress.finish();
     let signal = *stop.borrow();
@@ -182,11 +192,14 @@ async fn run_one(
         (None, Some(_)) => "interrupted",
         (None, None) => "finished",
     };
-    results::finish(dir, manifest, status)?;
     let analysis = summary::analyse(plan, measured);
-    results::derive(dir, manifest, &analysis)?;
-    print!("\n{}", terminal::summary(&analysis));
-    println!("report: {}", dir.join("report.md").display());
+    // Even after an error: what can be kept is kept. The first error is the one that tells most.
+    let kept = results::finish(dir, manifest, status).and_then(|()| results::derive(dir, manifest, &analysis));
+    say(format_args!("\n{}", terminal::summary(&analysis).trim_end()));
+    match kept {
+        Ok(()) => say(format_args!("report: {}", dir.join("report.md").display())),
+        Err(e) => error = error.or(Some(e.into())),
+    }
     match (error, signal) {
         (Some(error), _) => Err(error),
         (None, Some(Signal::Interrupt)) => Ok(Exit::Interrupted),
@@ -234,51 +247,66 @@ struct Onlooker<'a> {
     ready: BTreeSet<String>,
     /// Verified pieces of each peer.
     pieces: BTreeMap<String, u32>,
-    pieces_of_all: u64,
+    pieces_of_one: u32,
     to_complete: BTreeSet<String>,
-    completed: u32,
+    completed: BTreeSet<String>,
 }
 
 impl<'a> Onlooker<'a> {
     fn new(trial: &Trial, progress: &'a mut Progress) -> Self {
         let to_complete: BTreeSet<String> =
             trial.nodes.iter().filter(|node| node.to_complete).map(|node| node.name.clone()).collect();
-        let pieces = Geometry::new(trial.file.size, trial.file.piece).map_or(0, Geometry::pieces);
+        let pieces_of_one = Geometry::new(trial.file.size, trial.file.piece).map_or(0, Geometry::pieces);
         Self {
             progress,
             nodes: u32::try_from(trial.nodes.len()).expect("far fewer nodes than 2^32"),
             ready: BTreeSet::new(),
             pieces: BTreeMap::new(),
-            pieces_of_all: u64::from(pieces) * to_complete.len() as u64,
+            pieces_of_one,
             to_complete,
-            completed: 0,
+            completed: BTreeSet::new(),
+        }
+    }
+
+    fn has(&mut self, node: String, pieces: u32) {
+        if self.to_complete.contains(&node) {
+            self.pieces.insert(node, pieces);
+            let done = self.pieces.values().map(|&n| u64::from(n)).sum();
+            self.progress.pieces(done, u64::from(self.pieces_of_one) * self.to_complete.len() as u64);
         }
     }
 
     fn update(&mut self, update: Update) {
         match update {
-            Update::Phase(phase) => self.progress.phase(match phase {
-                Phase::Launch => "launch",
-                Phase::Ready => "ready",
-                Phase::Transfer => "transfer",
-                Phase::Teardown => "teardown",
-            }),
+            Update::Phase(phase) => {
+                let to_complete = u32::try_from(self.to_complete.len()).expect("few nodes");
+                match phase {
+                    Phase::Launch => self.progress.expect(self.nodes, to_complete),
+                    // The gate opens when all are ready, and word of that may come before the last node's own.
+                    Phase::Transfer => self.progress.ready(self.nodes, self.nodes),
+                    Phase::Ready | Phase::Teardown => {}
+                }
+                self.progress.phase(match phase {
+                    Phase::Launch => "launch",
+                    Phase::Ready => "ready",
+                    Phase::Transfer => "transfer",
+                    Phase::Teardown => "teardown",
+                });
+            }
             Update::Ready { node } => {
                 self.ready.insert(node);
                 self.progress.ready(u32::try_from(self.ready.len()).expect("few nodes"), self.nodes);
             }
             Update::Pieces { node, pieces } => {
-                if self.to_complete.contains(&node) {
-                    self.pieces.insert(node, pieces);
-                    let done = self.pieces.values().map(|&n| u64::from(n)).sum();
-                    self.progress.pieces(done, self.pieces_of_all);
-                }
+                self.has(node, pieces);
             }
             Update::Completed { node } => {
-                if self.to_complete.contains(&node) {
-                    self.completed += 1;
+                if self.to_complete.contains(&node) && self.completed.insert(node.clone()) {
+                    // Its last count may never come: it may leave at once.
+                    self.has(node, self.pieces_of_one);
+                    let completed = u32::try_from(self.completed.len()).expect("few nodes");
                     let of = u32::try_from(self.to_complete.len()).expect("few nodes");
-                    self.progress.completed(self.completed, of);
+                    self.progress.completed(completed, of);
                 }
             }
             Update::Warning(message) => self.progress.note(&format!("warning: {message}")),

@@ -95,7 +95,7 @@ pub fn wall_seconds(plan: &Plan, estimates: &[CellEstimate]) -> f64 {
 fn table(plan: &Plan, estimates: &[CellEstimate]) -> Vec<String> {
     let wide = plan.cells.iter().map(|cell| cell.id.len()).max().unwrap_or(0).clamp(4, ID_COLUMNS);
     let row = |id: &str, n: &str, f: &str, bound: &str, payload: &str, binding: &str, timeout: &str| {
-        format!("{id:<wide$}  {n:>4}  {f:>8}  {bound:>9}  {payload:>9}  {binding:<14}  {timeout}")
+        format!("{id:<wide$}  {n:>4}  {f:>8}  {bound:>9}  {payload:>9}  {binding:<17}  {timeout}")
     };
     let mut rows = vec![row("cell", "N", "F", "bound", "payload", "set by", "timeout")];
     for (cell, estimate) in plan.cells.iter().zip(estimates) {

@@ -68,6 +68,13 @@ impl Progress {
         self.show(now, true);
     }
 
+    /// What the trial is waiting for: so many nodes to be ready, so many peers to complete.
+    pub fn expect(&mut self, nodes: u32, to_complete: u32) {
+        self.state.ready = (0, nodes);
+        self.state.completed = (0, to_complete);
+        self.show(self.began.elapsed(), false);
+    }
+
     /// So many nodes are ready.
     pub fn ready(&mut self, n: u32, of: u32) {
         self.state.ready = (n, of);
@@ -157,6 +164,9 @@ impl State {
 
     /// How long the transfer will go on, if pieces keep coming as they did so far.
     fn rest(&self, now: Duration) -> Option<Duration> {
+        if self.phase != "transfer" {
+            return None;
+        }
         let share = self.pieces.0 as f64 / self.pieces.1 as f64;
         let spent = now.checked_sub(self.phase_began)?;
         (ESTIMATE_FROM..1.0).contains(&share).then(|| spent.mul_f64((1.0 - share) / share))
@@ -243,9 +253,15 @@ mod tests {
 
     #[test]
     fn the_rest_is_estimated_from_the_pieces_so_far() {
-        let state = |done| State { pieces: (done, 100), phase_began: seconds(5), ..State::default() };
-        assert_eq!(state(25).rest(seconds(15)), Some(seconds(30)));
-        assert_eq!(state(1).rest(seconds(15)), None);
-        assert_eq!(state(100).rest(seconds(15)), None);
+        let state = |phase: &str, done| State {
+            phase: phase.to_owned(),
+            pieces: (done, 100),
+            phase_began: seconds(5),
+            ..State::default()
+        };
+        assert_eq!(state("transfer", 25).rest(seconds(15)), Some(seconds(30)));
+        assert_eq!(state("transfer", 1).rest(seconds(15)), None);
+        assert_eq!(state("transfer", 100).rest(seconds(15)), None);
+        assert_eq!(state("teardown", 25).rest(seconds(15)), None);
     }
 }

@@ -1,38 +1,21 @@
-//! The summary that a command ends with: a table of at most [`WIDTH`] columns, and what to be wary of.
+//! The summary that a command ends with: a table that is as wide as it must be and at most [`WIDTH`] columns, and what
+//! to be wary of.
 
 use std::fmt::Write;
 
 use crate::analysis::findings::Severity;
 use crate::analysis::summary::{Analysis, SummaryRow};
 
-/// Columns that the table fits into.
+/// Columns that everything fits into; usual tables fit into 80.
 pub const WIDTH: usize = 100;
-const CELL: usize = 34;
+const CELL: usize = 30;
 const SHOWN: usize = 8;
+const HEADINGS: [&str; 7] = ["cell", "N", "time, s", "bound, s", "ratio", "payload", "verdict"];
 
 /// The table of cells and the findings, as plain text with a line end.
 #[must_use]
 pub fn summary(analysis: &Analysis) -> String {
-    let longest = analysis.summary.iter().map(|row| row.cell.chars().count()).max().unwrap_or(0);
-    let cell = longest.clamp(4, CELL);
-    let mut out = String::new();
-    let mut line = |columns: [&str; 7]| {
-        let [name, n, measured, bound, ratio, payload, verdict] = columns;
-        let line = format!("{name:<cell$} {n:>5} {measured:>22} {bound:>8} {ratio:>6} {payload:>7}  {verdict}");
-        writeln!(out, "{}", line.trim_end()).expect("writing to a string cannot fail");
-    };
-    line(["cell", "N", "measured, s", "bound, s", "ratio", "payload", "verdict"]);
-    for row in &analysis.summary {
-        line([
-            &shortened(&row.cell, cell),
-            &row.peers.to_string(),
-            &measured(row),
-            &number(row.bound_s, 1),
-            &number(row.ratio, 3),
-            &number(row.payload_ratio, 3),
-            &verdict(row),
-        ]);
-    }
+    let mut out = table(&analysis.summary);
     let found = |severity| analysis.findings.iter().filter(move |finding| finding.what.severity() == severity);
     let (errors, warnings) = (found(Severity::Error).count(), found(Severity::Warning).count());
     if errors + warnings > 0 {
@@ -40,11 +23,38 @@ pub fn summary(analysis: &Analysis) -> String {
     }
     for finding in found(Severity::Error).chain(found(Severity::Warning)).take(SHOWN) {
         let text = format!("{}: {}/{}: {}", finding.what.severity(), finding.cell, finding.repeat, finding.what);
-        out.push_str(&shortened(&text, WIDTH));
+        out.push_str(&wrapped(&text, WIDTH));
         out.push('\n');
     }
     if let Some(more) = (errors + warnings).checked_sub(SHOWN).filter(|more| *more > 0) {
         writeln!(out, "… and {more} more in the report").expect("writing to a string cannot fail");
+    }
+    out
+}
+
+/// Each column as wide as its widest field; numbers to the right, words to the left.
+fn table(rows: &[SummaryRow]) -> String {
+    let mut lines = vec![HEADINGS.map(str::to_owned)];
+    lines.extend(rows.iter().map(|row| {
+        [
+            shortened(&row.cell, CELL),
+            row.peers.to_string(),
+            measured(row),
+            number(row.bound_s, 1),
+            number(row.ratio, 3),
+            number(row.payload_ratio, 3),
+            verdict(row),
+        ]
+    }));
+    let widths: [usize; HEADINGS.len()] =
+        std::array::from_fn(|i| lines.iter().map(|line| line[i].chars().count()).max().unwrap_or(0));
+    let mut out = String::new();
+    for [cell, numbers @ .., verdict] in &lines {
+        let mut line = format!("{cell:<width$}", width = widths[0]);
+        for (field, width) in numbers.iter().zip(&widths[1..]) {
+            write!(line, "  {field:>width$}").expect("writing to a string cannot fail");
+        }
+        writeln!(out, "{line}  {verdict}").expect("writing to a string cannot fail");
     }
     out
 }
@@ -85,10 +95,38 @@ fn shortened(text: &str, width: usize) -> String {
     text.chars().take(width - 1).chain(['…']).collect()
 }
 
+/// Broken between words, further lines indented; a word that is longer than a line stays whole on its own.
+fn wrapped(text: &str, width: usize) -> String {
+    const INDENT: &str = "  ";
+    let mut out = String::new();
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > width {
+            out.push('\n');
+            out.push_str(INDENT);
+            column = INDENT.len();
+        } else if column > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += length;
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::analysis::fixture::{churned, textbook};
+
+    #[test]
+    fn what_is_longer_than_a_line_goes_on_in_the_next() {
+        assert_eq!(wrapped("one two three", 100), "one two three");
+        assert_eq!(wrapped("one two three four", 9), "one two\n  three\n  four");
+        assert_eq!(wrapped("", 9), "");
+    }
 
     #[test]
     fn a_run_ends_with_a_table() {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use tokio::time::MissedTickBehavior;
@@ -178,8 +178,8 @@ impl Client {
         while let Some(block) = self.geometry.nth_block(piece, number)
             && buffer.len() >= block.length() as usize
         {
-            let data: Bytes = buffer.split_to(block.length() as usize).freeze();
-            self.storage.write(block, data).map_err(disk)?;
+            let data = buffer.split_to(block.length() as usize);
+            self.storage.write(block, &data).map_err(disk)?;
             number += 1;
             if number == self.geometry.blocks_in(piece) {
                 if self.storage.verify(piece).map_err(disk)? {

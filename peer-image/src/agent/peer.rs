@@ -270,7 +270,7 @@ impl Peer {
                     let data = self.block(block).map_err(disk)?;
                     self.send(id, Outgoing::Block(block, data));
                 }
-                Output::Store(block, data) => self.storage.write(block, data).map_err(disk)?,
+                Output::Store(block, data) => self.storage.write(block, &data).map_err(disk)?,
                 Output::Verify { piece, digests } => {
                     let ok = self.storage.verify(piece).map_err(disk)?;
                     let digests = if digests || !ok { self.storage.digests(piece).map_err(disk)? } else { Vec::new() };

@@ -105,7 +105,7 @@ impl Storage {
     ///
     /// # Errors
     /// If the disk is full.
-    pub fn write(&mut self, block: Block, data: Bytes) -> io::Result<()> {
+    pub fn write(&mut self, block: Block, data: &[u8]) -> io::Result<()> {
         let offset = self.geometry.offset(block.piece()) + u64::from(block.begin());
         match &mut self.place {
             Place::Nowhere { content, odd } => {
@@ -115,16 +115,16 @@ impl Storage {
                     odd.remove(&block);
                 } else {
                     // A copy: a slice would keep the whole receive buffer alive.
-                    odd.insert(block, Bytes::copy_from_slice(&data));
+                    odd.insert(block, Bytes::copy_from_slice(data));
                 }
                 Ok(())
             }
             Place::Memory(bytes) => {
                 let start = usize::try_from(offset).expect("the file fits memory");
-                bytes[start..start + data.len()].copy_from_slice(&data);
+                bytes[start..start + data.len()].copy_from_slice(data);
                 Ok(())
             }
-            Place::Disk(file) => file.write_all_at(&data, offset),
+            Place::Disk(file) => file.write_all_at(data, offset),
         }
     }
 

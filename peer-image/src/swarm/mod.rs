@@ -288,6 +288,7 @@ impl Swarm {
             Message::Choke => {
                 neighbour.is_choking = true;
                 for block in std::mem::take(&mut neighbour.outstanding) {
+                    neighbour.withdrawn.insert(block);
                     self.pieces.release(block, id);
                 }
                 self.pieces.forget_sole(id);
@@ -359,14 +360,16 @@ impl Swarm {
         if let Some(position) = position {
             neighbour.outstanding.remove(position);
         }
+        let asked = neighbour.withdrawn.remove(&block) || position.is_some();
         match self.pieces.receive(block, id) {
-            Receipt::Duplicate if position.is_some() => self.waste.duplicate += u64::from(block.length()),
+            Receipt::Duplicate if asked => self.waste.duplicate += u64::from(block.length()),
             Receipt::Duplicate => self.waste.unrequested += u64::from(block.length()),
             Receipt::Needed { others, last } => {
                 self.outbox.push_back(Output::Store(block, data));
                 for &other in &others {
                     if let Some(neighbour) = self.neighbours.get_mut(&other) {
                         neighbour.outstanding.retain(|&asked| asked != block);
+                        neighbour.withdrawn.insert(block);
                         self.send(other, Message::Cancel(block));
                     }
                 }

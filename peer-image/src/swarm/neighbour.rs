@@ -1,6 +1,6 @@
 //! One connected neighbour, seen from here.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::rate::Rate;
 use super::time::Timestamp;
@@ -22,6 +22,8 @@ pub(super) struct Neighbour {
 
     /// Blocks asked of it, in order.
     pub(super) outstanding: VecDeque<Block>,
+    /// Blocks asked of it once and no longer: some may be on their way.
+    pub(super) withdrawn: BTreeSet<Block>,
     pub(super) down: Rate,
     /// When it last sent a block, or the oldest outstanding request was made.
     pub(super) last_block: Timestamp,
@@ -61,6 +63,7 @@ impl Neighbour {
             is_choking: true,
             is_interested: false,
             outstanding: VecDeque::new(),
+            withdrawn: BTreeSet::new(),
             down: Rate::default(),
             last_block: now,
             snubbed: false,

@@ -139,7 +139,9 @@ impl Swarm {
         }
         let (_, other, block) = latest?;
         self.pieces.release(block, other);
-        self.neighbours.get_mut(&other)?.outstanding.retain(|&asked| asked != block);
+        let slower = self.neighbours.get_mut(&other)?;
+        slower.outstanding.retain(|&asked| asked != block);
+        slower.withdrawn.insert(block);
         self.send(other, Message::Cancel(block));
         self.pieces.ask(block, id).then_some(block)
     }

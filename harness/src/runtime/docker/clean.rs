@@ -59,10 +59,10 @@ pub struct Cleaned {
 }
 
 impl Cleaned {
-    /// Whether there was nothing to remove and nothing went wrong.
+    /// Whether anything was removed.
     #[must_use]
-    pub fn is_nothing(&self) -> bool {
-        self.containers + self.networks + self.volumes + self.images == 0 && self.errors.is_empty()
+    pub fn any_removed(&self) -> bool {
+        self.containers + self.networks + self.volumes + self.images > 0
     }
 }
 

@@ -14,8 +14,9 @@ use tokio::sync::{RwLock, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::client::{Client, ClientError, Container, Labels};
+use super::client::{Client, ClientError, Container, Labelled, Labels};
 use super::follow::{Position, follow};
+use super::owner::{self, Owner};
 use super::{LABEL_NODE, LABEL_RUN, LABEL_TRIAL};
 use crate::runtime::{Deployment, Notice, RuntimeError, Scope};
 
@@ -48,9 +49,8 @@ pub struct DockerDeployment {
 struct Shared {
     client: Client,
     image: String,
-    run: String,
-    trial: String,
     network: String,
+    /// What everything of this trial, and nothing else, bears.
     labels: Labels,
     notices: mpsc::UnboundedSender<Notice>,
     /// The latest life of each node.
@@ -78,21 +78,20 @@ impl DockerDeployment {
     pub(super) async fn create(
         client: Client,
         image: String,
-        owner: (&str, String),
+        owner: &Owner,
         scope: &Scope,
         notices: mpsc::UnboundedSender<Notice>,
     ) -> Result<Self, RuntimeError> {
         let labels = Labels::from([
             (LABEL_RUN.to_owned(), scope.run.clone()),
             (LABEL_TRIAL.to_owned(), scope.trial.clone()),
-            (owner.0.to_owned(), owner.1),
+            (owner::LABEL.to_owned(), owner.to_string()),
         ]);
         let shared = Arc::new(Shared {
             client,
             image,
-            run: scope.run.clone(),
-            trial: scope.trial.clone(),
-            network: format!("harness-{}-{}", slug(&scope.run), slug(&scope.trial)),
+            // Two processes may begin a run of the same experiment in the same second.
+            network: format!("harness-{}-{}-{}", slug(&scope.run), owner.pid(), slug(&scope.trial)),
             labels,
             notices,
             lives: Mutex::default(),
@@ -222,8 +221,9 @@ impl Shared {
     }
 
     async fn remove_once(&self) -> Vec<String> {
-        let ours = match self.client.containers(&format!("{LABEL_RUN}={}", self.run)).await {
-            Ok(found) => found.into_iter().filter(|found| found.labels.get(LABEL_TRIAL) == Some(&self.trial)),
+        let is_ours = |found: &Labelled| self.labels.iter().all(|(key, value)| found.labels.get(key) == Some(value));
+        let ours = match self.client.containers(LABEL_RUN).await {
+            Ok(found) => found.into_iter().filter(is_ours),
             Err(error) => return vec![RuntimeError::from(error).to_string()],
         };
         let mut errors = Vec::new();

@@ -161,8 +161,7 @@ impl Runtime for Docker {
         scope: &Scope,
         notices: mpsc::UnboundedSender<Notice>,
     ) -> Result<DockerDeployment, RuntimeError> {
-        let owner = (owner::LABEL, self.owner.to_string());
-        DockerDeployment::create(self.client.clone(), self.image.id.clone(), owner, scope, notices).await
+        DockerDeployment::create(self.client.clone(), self.image.id.clone(), &self.owner, scope, notices).await
     }
 }
 

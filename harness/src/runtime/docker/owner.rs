@@ -46,6 +46,10 @@ impl Owner {
         }
     }
 
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// Whether the owner that a label names still lives, seen from `self`.
     pub(super) fn standing(&self, label: &str) -> Standing {
         let Some(owner) = parse(label) else { return Standing::Elsewhere };

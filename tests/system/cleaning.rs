@@ -1,0 +1,91 @@
+//! What a run leaves that had no time to clean up, and who removes it.
+
+use std::collections::BTreeSet;
+
+use crate::bench::{Bench, Experiment};
+use crate::engine::{Engine, Held};
+use crate::node;
+
+/// Kills a run in its transfer, as hard as can be; returns its id and what it left.
+async fn killed(engine: &Engine, bench: &Bench) -> (String, Held) {
+    let mut running = bench.start();
+    let run = running.transfers(engine).await;
+    running.kill().await;
+    let held = engine.held(&run).await;
+    let nodes: BTreeSet<String> = held
+        .containers
+        .iter()
+        .map(|it| it.labels.as_ref().expect("ours have labels")["harness.node"].clone())
+        .collect();
+    let all: BTreeSet<String> = ["tracker", "server", "peer-1", "peer-2", "peer-3"].map(str::to_owned).into();
+    assert_eq!((nodes, held.networks.len()), (all, 1), "{held:?}");
+    (run, held)
+}
+
+fn bench(name: &'static str) -> Bench {
+    // On disk, so that volumes are left too.
+    Bench::new(&Experiment {
+        name,
+        who: "peers: 3",
+        server: "4 mbit",
+        more: "storage: disk".to_owned(),
+        ..Experiment::default()
+    })
+}
+
+#[tokio::test]
+async fn after_a_kill_clean_removes_what_the_run_left_and_nothing_else() {
+    let engine = Engine::alone().await;
+    let image = node::image().await;
+    let bystander = engine.bystander(&image).await;
+    let bench = bench("killed-then-clean");
+    let (run, held) = killed(&engine, &bench).await;
+    assert!(!held.volumes.is_empty(), "{held:?}");
+
+    let cleaned = bench.command(["clean"]).end().await;
+    engine.assert_nothing_left(&run).await;
+    bystander.assert_unharmed().await;
+    cleaned.said("removed 5 containers, 1 network");
+    // Anything else that another program's failure may have left there is not this test's.
+    assert!(cleaned.code == Some(0) || !cleaned.stderr.contains(&run), "{cleaned}");
+}
+
+#[tokio::test]
+async fn after_a_kill_the_next_run_says_what_it_found_and_removes_it() {
+    let engine = Engine::alone().await;
+    let bench = bench("killed-then-run");
+    let (run, _) = killed(&engine, &bench).await;
+    let done = bench.run().await;
+    done.ended_with(0);
+    done.said("removed what an earlier run left: 5 containers, 1 network");
+    engine.assert_nothing_left(&run).await;
+}
+
+#[tokio::test]
+async fn what_a_run_holds_that_is_alive_is_not_cleaned_away() {
+    let engine = Engine::alone().await;
+    let bench = bench("alive");
+    let mut running = bench.start();
+    let run = running.transfers(&engine).await;
+    let cleaned = bench.command(["clean"]).end().await;
+    cleaned.said("of a run that is alive");
+    assert_eq!(engine.held(&run).await.containers.len(), 5);
+    let done = running.end().await;
+    done.ended_with(0);
+    engine.assert_nothing_left(&run).await;
+}
+
+#[tokio::test]
+async fn a_run_that_was_killed_can_still_be_reported() {
+    let engine = Engine::alone().await;
+    let bench = bench("killed-then-report");
+    let (run, _) = killed(&engine, &bench).await;
+    let dir = bench.path().join("reports/killed-then-report").join(&run);
+    let reported = bench.command(["report".as_ref(), dir.as_os_str()]).end().await;
+    reported.ended_with(0);
+    let rows = reported.table("peers.csv");
+    assert_eq!(rows.len(), 3, "{reported}");
+    assert!(rows.iter().all(|row| row["outcome"] != "completed" && !row["reason"].is_empty()), "{rows:?}");
+    bench.command(["clean"]).end().await;
+    engine.assert_nothing_left(&run).await;
+}

@@ -23,7 +23,7 @@ fn policies() -> impl Strategy<Value = Policy> {
     ];
     let choker = prop_oneof![2 => Just(Choker::TitForTat), 1 => Just(Choker::RoundRobin), 1 => Just(Choker::Unlimited)];
     let pipeline = prop_oneof![Just(Pipeline::Auto), (1_u32..20).prop_map(Pipeline::Blocks)];
-    (picker, choker, 1_u32..6, pipeline, any::<bool>(), Just(false)).prop_map(
+    (picker, choker, 1_u32..6, pipeline, any::<bool>(), any::<bool>()).prop_map(
         |(picker, choker, slots, pipeline, endgame, super_seeding)| Policy {
             picker,
             choker,

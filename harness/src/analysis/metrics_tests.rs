@@ -1,3 +1,5 @@
+//! Trials that are told line by line, and the rows that follow from them.
+
 use peer_image::event::{ErrorKind, Event as NodeEvent, Leave, Progress};
 
 use super::*;

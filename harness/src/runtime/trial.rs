@@ -25,8 +25,8 @@ use super::nodes::node_spec;
 use super::{Deployment, Notice, Runtime, RuntimeError, Scope};
 use crate::events::log::{WriteError, Writer};
 use crate::events::record::{Event, Outcome, Phase};
+use crate::plan::Keeps;
 use crate::plan::{self, Action, Cell, Trial};
-use crate::spec::Keeps;
 
 /// Longest wait for what a node that ended at once has to say about it.
 const LAST_WORDS: Duration = Duration::from_secs(2);

@@ -124,6 +124,8 @@ pub enum WakeReason {
     TellHaves,
     /// Slots that nobody uses while others wait.
     UnusedSlots,
+    /// A socket that takes nothing while others could be served.
+    Stall,
 }
 
 /// Bytes that were received in vain.
@@ -159,6 +161,8 @@ pub struct Swarm {
     slots_changed: bool,
     /// When slots that nobody uses pass on, if nothing is requested before.
     slots_unused_at: Option<Timestamp>,
+    /// When a neighbour that blocks are in hand for counts as stalled, if others wait behind it.
+    stalled_at: Option<Timestamp>,
     blame: Blame,
     super_seeding: bool,
     idle: IdleClock,
@@ -193,6 +197,7 @@ impl Swarm {
             turns: 0,
             slots_changed: false,
             slots_unused_at: None,
+            stalled_at: None,
             blame: Blame::default(),
             idle,
             waste: Waste::default(),
@@ -216,9 +221,11 @@ impl Swarm {
         if std::mem::take(&mut self.slots_changed) {
             self.fill_slots();
         }
+        self.pump();
         let cause = self.idle_cause();
         self.idle.turn(self.now, cause);
         self.slots_unused_at = self.next_unused_slot();
+        self.stalled_at = self.next_stall();
     }
 
     /// The next thing to do, `None` when all is done. Call until then after each [`Swarm::handle`].
@@ -232,7 +239,8 @@ impl Swarm {
         let round = (self.next_round, WakeReason::ChokeRound);
         let tell = self.tell_at.map(|at| (at, WakeReason::TellHaves));
         let unused = self.slots_unused_at.map(|at| (at, WakeReason::UnusedSlots));
-        [Some(round), tell, unused].into_iter().flatten().min_by_key(|(at, _)| *at)
+        let stall = self.stalled_at.map(|at| (at, WakeReason::Stall));
+        [Some(round), tell, unused, stall].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// What this peer has, verified.
@@ -307,6 +315,9 @@ impl Swarm {
             Message::NotInterested => {
                 neighbour.is_interested = false;
                 self.slots_changed = true;
+                if self.super_seeding {
+                    self.sated(id);
+                }
             }
             Message::Have(piece) => self.learn(id, [piece]),
             Message::Bitfield(field) => {
@@ -386,6 +397,9 @@ impl Swarm {
     }
 
     fn verified(&mut self, piece: PieceIndex, ok: bool, digests: &[BlockDigest]) {
+        if !self.pieces.is_whole(piece) {
+            return; // an answer to no question of ours
+        }
         let authors = self.pieces.authors(piece);
         let culprits = if ok {
             self.pieces.verified(piece);

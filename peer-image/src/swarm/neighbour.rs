@@ -50,6 +50,8 @@ pub(super) struct Neighbour {
     pub(super) passed_over_until: Timestamp,
     /// The piece that a super-seed revealed to it last, and when.
     pub(super) revealed: Option<(PieceIndex, Timestamp)>,
+    /// All that a super-seed revealed to it and does not know it to have.
+    pub(super) shown: Vec<PieceIndex>,
 }
 
 impl Neighbour {
@@ -79,6 +81,7 @@ impl Neighbour {
             served_since: now,
             passed_over_until: Timestamp::default(),
             revealed: None,
+            shown: Vec::new(),
         }
     }
 
@@ -90,6 +93,11 @@ impl Neighbour {
     /// Whether it left a slot unused lately.
     pub(super) fn is_passed_over(&self, now: Timestamp) -> bool {
         now < self.passed_over_until
+    }
+
+    /// Whether it waits for blocks and its socket may be handed one more.
+    pub(super) fn can_be_handed(&self) -> bool {
+        self.sending < super::uploads::SENDING_TO_ONE && !self.queue.is_empty()
     }
 
     /// Whether blocks are on their way to it.

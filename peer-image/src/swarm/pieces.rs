@@ -188,6 +188,11 @@ impl Pieces {
         self.open += count;
     }
 
+    /// Whether all blocks of a begun piece came, so that it can be verified.
+    pub(super) fn is_whole(&self, piece: PieceIndex) -> bool {
+        self.begun.get(&piece).is_some_and(|partial| partial.received == partial.blocks.len())
+    }
+
     /// Who sent each block of a piece that is whole.
     pub(super) fn authors(&self, piece: PieceIndex) -> Vec<NeighbourId> {
         self.begun.get(&piece).map(authors).unwrap_or_default()

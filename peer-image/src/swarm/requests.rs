@@ -40,10 +40,11 @@ enum Ability {
 }
 
 impl Swarm {
-    /// Fills the pipeline of every neighbour.
+    /// Fills the pipeline of every neighbour, of those that snub this peer last: what they owed goes to others first.
     pub(super) fn request_from_all(&mut self) {
-        let ids: Vec<NeighbourId> =
+        let mut ids: Vec<NeighbourId> =
             self.neighbours.iter().filter(|(_, n)| !n.is_choking && n.am_interested).map(|(&id, _)| id).collect();
+        ids.sort_by_key(|id| self.neighbours[id].snubbed);
         for id in ids {
             self.request(id);
         }

@@ -19,6 +19,7 @@ impl Swarm {
         let Some(&piece) = self.random.pick(&candidates) else { return };
         let neighbour = self.neighbours.get_mut(&id).expect("it was there above");
         neighbour.revealed = Some((piece, self.now));
+        neighbour.shown.push(piece);
         neighbour.last_sent = self.now;
         self.outbox.push_back(Output::Send(id, Message::Have(piece)));
     }
@@ -38,6 +39,15 @@ impl Swarm {
         }
     }
 
+    /// `id` wants nothing more of what it was shown, so it has all of it. Its HAVE may never come: BEP 3 does not ask
+    /// for one to somebody who has the piece.
+    pub(super) fn sated(&mut self, id: NeighbourId) {
+        if let Some(neighbour) = self.neighbours.get_mut(&id) {
+            let shown = std::mem::take(&mut neighbour.shown);
+            self.learn(id, shown);
+        }
+    }
+
     /// Who has waited too long for its piece to appear elsewhere sees another.
     pub(super) fn reveal_to_the_waiting(&mut self) {
         if !self.super_seeding {
@@ -47,11 +57,15 @@ impl Swarm {
             .neighbours
             .iter()
             .filter(|(_, n)| {
-                n.revealed.is_some_and(|(piece, at)| n.has.has(piece) && self.now - at >= super::choker::ROUND)
+                let seems_to_have = |piece| n.has.has(piece) || !n.is_interested;
+                n.revealed.is_some_and(|(piece, at)| seems_to_have(piece) && self.now - at >= super::choker::ROUND)
             })
             .map(|(&id, _)| id)
             .collect();
         for id in waiting {
+            if !self.neighbours[&id].is_interested {
+                self.sated(id);
+            }
             self.reveal(id);
         }
     }

@@ -12,7 +12,7 @@ const SENDING: u32 = 3;
 
 /// … of which so many for one neighbour: so two are served at a time, the second because the first one's connection
 /// may be slow to start.
-const SENDING_TO_ONE: u32 = 2;
+pub(super) const SENDING_TO_ONE: u32 = 2;
 
 /// A neighbour whose socket has not taken a block for as long as the link needs for so many no longer counts against
 /// [`SENDING`]: others are served beside it. Few at a time keep the link's own queue short, in which requests and
@@ -52,7 +52,6 @@ impl Swarm {
         }
         if !neighbour.am_choking && neighbour.queue.len() < QUEUE_MAX && !neighbour.queue.contains(&block) {
             neighbour.queue.push_back(block);
-            self.pump();
         }
     }
 
@@ -62,16 +61,13 @@ impl Swarm {
             neighbour.sending = neighbour.sending.saturating_sub(1);
             neighbour.last_sent = self.now;
             neighbour.moved = self.now;
-            self.pump();
         }
     }
 
     /// Hands blocks to the shell: piece after piece rather than all at once, because a piece can be passed on only
     /// when it is whole. Neighbours take turns, a turn is one piece.
     pub(super) fn pump(&mut self) {
-        let stalled = self
-            .upload_rate
-            .map_or(STALLED, |rate| Span(STALLED_BLOCKS * u64::from(BLOCK) * 8 * 1_000_000_000 / rate.max(1)));
+        let stalled = self.stalled();
         loop {
             let handed: u32 =
                 self.neighbours.values().filter(|n| self.now - n.moved < stalled).map(|n| n.sending).sum();
@@ -81,7 +77,7 @@ impl Swarm {
             let next = self
                 .neighbours
                 .iter()
-                .filter(|(_, n)| n.sending < SENDING_TO_ONE && !n.queue.is_empty())
+                .filter(|(_, n)| n.can_be_handed())
                 .min_by_key(|(_, n)| {
                     let goes_on = n.queue.front().map(|block| block.piece()) == n.turn_piece;
                     (!goes_on, n.turn)
@@ -108,6 +104,23 @@ impl Swarm {
                 self.pass_to_newcomer(id);
             }
         }
+    }
+
+    /// How long a socket may take nothing before its blocks no longer count against [`SENDING`].
+    fn stalled(&self) -> Span {
+        let at = |rate: u64| Span(STALLED_BLOCKS * u64::from(BLOCK) * 8 * 1_000_000_000 / rate.max(1));
+        self.upload_rate.map_or(STALLED, at)
+    }
+
+    /// When the first of the sockets that hold others up will have taken nothing for too long; `None` while nobody
+    /// waits behind them.
+    pub(super) fn next_stall(&self) -> Option<Timestamp> {
+        if !self.neighbours.values().any(Neighbour::can_be_handed) {
+            return None;
+        }
+        let stalled = self.stalled();
+        let moving = self.neighbours.values().filter(|n| n.sending > 0 && self.now - n.moved < stalled);
+        moving.map(|n| n.moved + stalled).min()
     }
 
     /// A neighbour was sent its first piece by a complete peer: if another has none yet, it takes over the slot, so

@@ -61,8 +61,10 @@ impl Driver<'_> {
             }
             E::Ready { .. } => (self.observer)(Update::Ready { node: node.clone() }),
             E::GateOpen { at, .. } if is_tracker && self.gate.is_none() => {
-                // On another host the gate's clock is not ours: the moment when we hear of it is the best we have.
-                self.gate = Some(if self.gate_shares_clock { *at } else { self.clock.mono() });
+                // On another host the gate's clock is not ours. What its line says is how far ahead the start is;
+                // when the line was written we can only know by when it came.
+                let ahead = at.saturating_sub(record.mono);
+                self.gate = Some(if self.gate_shares_clock { *at } else { self.clock.mono().saturating_add(ahead) });
             }
             E::Progress(progress) => {
                 (self.observer)(Update::Pieces { node: node.clone(), pieces: progress.pieces });

@@ -12,7 +12,10 @@ use super::*;
 use crate::events::log::Reader;
 use crate::events::record::Line;
 use crate::plan::Node;
-use crate::spec::{Architecture, Class, Settings};
+use crate::plan::{Architecture, Class, Settings};
+
+/// How far ahead of its own line the gate names the start, ms.
+const AHEAD: u64 = 250;
 
 /// What a node does in one life, in ms after the common start, or after its own start if that is later.
 #[derive(Debug, Clone)]
@@ -253,8 +256,9 @@ async fn play(
     }
     go.subscribe().wait_for(|go| *go).await.unwrap();
     if spec.role == Role::Tracker {
-        voice.say(E::GateOpen { at: 0, nodes: 0 });
+        voice.say(E::GateOpen { at: AHEAD * 1_000_000, nodes: 0 });
     }
+    tokio::time::sleep(Duration::from_millis(AHEAD)).await;
     let after = |ms| tokio::time::sleep(Duration::from_millis(ms));
     let completed = E::Completed { bytes: spec.file.size };
     match *part {
@@ -525,6 +529,21 @@ async fn a_peer_is_crashed_and_brought_back_on_schedule() {
     }
     assert_eq!(told.exits()[0], ("peer-01", 137, true));
     assert_eq!(told.skipped(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_start_of_a_gate_with_another_clock_is_as_far_ahead_as_it_says() {
+    let told = told(fake([("peer-02", vec![Part::Completes(5_000)])]), vec![at(2, "peer-01", Action::Crash)]).await;
+    let moment = |wanted: fn(&Event) -> bool| {
+        let mut moments = told.lines.iter().filter_map(|line| match line {
+            Line::Controller(record) if wanted(&record.event) => Some(record.mono / 1_000_000),
+            _ => None,
+        });
+        moments.next().expect("it is in the log")
+    };
+    let heard = moment(|event| matches!(event, Event::Phase { phase: Phase::Transfer }));
+    let crashed = moment(|event| matches!(event, Event::Acted { .. }));
+    assert!((2_000 + AHEAD..=2_000 + AHEAD + 3).contains(&(crashed - heard)), "{} ms", crashed - heard);
 }
 
 #[tokio::test(start_paused = true)]

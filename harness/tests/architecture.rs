@@ -1,0 +1,156 @@
+//! What `ARCHITECTURE.md` promises of the sources: who may name whom, and how large a file may be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What one stage may name: modules of this crate, and modules of `peer_image`.
+type Allowed = BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)>;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace is above").to_owned()
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).expect("a text of the repository")
+}
+
+/// All Rust files below `dir`, with their text, sorted.
+fn sources(dir: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(&dir).expect("a directory of sources") {
+            let path = entry.expect("a directory can be listed").path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push((path.clone(), read(&path)));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The text without its comments: those name what they like.
+fn code(text: &str) -> String {
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// The modules that `text` names right after `prefix` (`crate::`, say), be it `crate::a::b` or `crate::{a::b, c}`.
+fn named(text: &str, prefix: &str) -> BTreeSet<String> {
+    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut names = BTreeSet::new();
+    for (at, _) in text.match_indices(prefix) {
+        let rest = &text[at + prefix.len()..];
+        let Some(group) = rest.strip_prefix('{') else {
+            names.insert(word(rest));
+            continue;
+        };
+        let mut depth = 0_u32;
+        let mut begins = true;
+        for (at, c) in group.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => begins = true,
+                _ if begins && !c.is_whitespace() => {
+                    names.insert(word(&group[at..]));
+                    begins = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    names
+}
+
+/// The table of imports in `ARCHITECTURE.md`.
+fn allowed() -> Allowed {
+    let text = read(&root().join("ARCHITECTURE.md"));
+    let table = text.split_once("| stage | may name | of `peer-image` |").expect("the table is there").1;
+    let words = |cell: &str| -> BTreeSet<String> {
+        let quoted = cell.split('`').skip(1).step_by(2);
+        quoted.map(|word| word.split_once("::").map_or(word, |(first, _)| first).to_owned()).collect()
+    };
+    let mut allowed = Allowed::new();
+    for row in table.lines().skip(2).take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = row.split('|').collect();
+        let stage = words(cells[1]).pop_first().expect("a stage has a name");
+        allowed.insert(stage, (words(cells[2]), words(cells[3])));
+    }
+    let all: Vec<String> = allowed.keys().cloned().collect();
+    let (modules, _) = allowed.get_mut("commands").expect("commands are in the table");
+    modules.extend(all);
+    allowed
+}
+
+#[test]
+fn each_stage_names_only_what_the_table_of_imports_allows() {
+    let source = root().join("harness/src");
+    let allowed = allowed();
+    let mut wrong = Vec::new();
+    let mut checked = BTreeSet::new();
+    for (path, text) in sources(&source) {
+        let path = path.strip_prefix(&source).expect("it is below");
+        let first = path.components().next().expect("a file has a name").as_os_str().to_string_lossy();
+        let stage = first.trim_end_matches(".rs");
+        let Some((modules, vocabulary)) = allowed.get(stage) else {
+            assert!(["cli", "exit", "lib", "main"].contains(&stage), "`{stage}` is not in the table");
+            continue;
+        };
+        checked.insert(stage.to_owned());
+        let code = code(&text);
+        for name in named(&code, "crate::") {
+            if name != stage && !modules.contains(&name) {
+                wrong.push(format!("{}: crate::{name}", path.display()));
+            }
+        }
+        for name in named(&code, "peer_image::") {
+            if !vocabulary.contains(&name) {
+                wrong.push(format!("{}: peer_image::{name}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "named against the arrows:\n{}", wrong.join("\n"));
+    assert_eq!(checked, allowed.keys().cloned().collect(), "every stage of the table has sources");
+}
+
+#[test]
+fn the_image_knows_nothing_of_the_controller_and_each_foreign_crate_has_its_one_place() {
+    for (path, text) in sources(&root().join("peer-image/src")) {
+        let code = code(&text);
+        assert!(!code.contains("harness::"), "{} names the controller", path.display());
+    }
+    for (path, text) in sources(&root().join("harness/src")) {
+        let code = code(&text);
+        let names = |word: &str| code.contains(&format!("{word}::"));
+        assert!(!names("bollard") || path.ends_with("runtime/docker/client.rs"), "{} names bollard", path.display());
+        assert!(!names("serde_yaml") || path.ends_with("spec/file.rs"), "{} names serde_yaml", path.display());
+    }
+}
+
+#[test]
+fn files_are_short_and_say_at_their_top_what_they_are_for() {
+    for dir in ["harness/src", "peer-image/src", "tests/system", "harness/tests", "peer-image/tests"] {
+        for (path, text) in sources(&root().join(dir)) {
+            let before_tests = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
+            let is_test = dir != "harness/src" && dir != "peer-image/src" || path.ends_with("tests.rs");
+            assert!(before_tests <= 600 || is_test, "{}: {before_tests} lines", path.display());
+            assert!(text.starts_with("//!"), "{} does not say what it is for", path.display());
+        }
+    }
+    let main = read(&root().join("harness/src/main.rs"));
+    assert!(main.lines().count() <= 40, "main.rs is a door, not a room");
+}
+
+#[test]
+fn names_are_found_in_paths_and_in_groups() {
+    let names = |text| named(text, "crate::").into_iter().collect::<Vec<_>>().join(" ");
+    assert_eq!(names("use crate::plan::{Cell, Trial};"), "plan");
+    assert_eq!(names("use crate::{plan::{self, Cell},\n    spec};"), "plan spec");
+    assert_eq!(names("crate::events::log::x(crate::spec::y)"), "events spec");
+    assert_eq!(code("// crate::a\n  /// crate::b\nuse c;"), "use c;");
+}

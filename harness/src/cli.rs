@@ -16,7 +16,8 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 fine, 1 internal error, 2 usage, 3 the experiment file is wrong (nothing was started),
-4 the machine cannot run it, 10 a trial failed, 130 and 143 stopped, after cleaning up.";
+4 the machine cannot run it, 10 a trial failed, 11 a trial is INVALID (something beside the swarm may
+have decided its time), 130 and 143 stopped, after cleaning up.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -50,6 +51,9 @@ pub struct Run {
     /// Where results go, in EXPERIMENT/TIME-HASH/
     #[arg(long, value_name = "DIR", default_value = "reports")]
     pub out: PathBuf,
+    /// Go on with the latest run of these very experiments: only what is missing or INVALID is run
+    #[arg(long)]
+    pub resume: bool,
     /// Trials per cell, instead of what the file says
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeats: Option<u32>,

@@ -16,6 +16,8 @@ pub enum Exit {
     Machine = 4,
     /// A trial failed.
     Trial = 10,
+    /// A trial is INVALID: something beside the swarm decided its time.
+    Invalid = 11,
     /// Stopped by SIGINT, after cleaning up.
     Interrupted = 130,
     /// Stopped by SIGTERM, after cleaning up.

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::node::{NodeSpec, Role};
 
-/// Version of this schema; readers refuse a newer one.
-pub const VERSION: u32 = 1;
+/// Version of this schema; readers refuse a newer one. 2 added `calibrated`, `host` and `stalled`.
+pub const VERSION: u32 = 2;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,6 +97,15 @@ pub enum Event {
     },
     /// What the link's queues counted so far.
     Counters(Counters),
+    /// What the link carried in both directions before the gate opened.
+    Calibrated(Calibration),
+    /// The tracker's, each second: what the host has done so far.
+    Host(Host),
+    /// The node's process stood still: its event loop woke so much later than it was to, ns.
+    Stalled {
+        /// How late, ns.
+        ns: u64,
+    },
     /// Something that the node can go on after.
     Warning {
         /// What.
@@ -185,6 +194,9 @@ pub struct Counters {
     pub up: Queue,
     /// Download.
     pub down: Queue,
+    /// Time for which the kernel kept the node's control group off the processors, ns; none where it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled: Option<u64>,
 }
 
 /// What one queue counted.
@@ -198,6 +210,54 @@ pub struct Queue {
     pub drops: u64,
     /// Bytes waiting now.
     pub backlog: u64,
+    /// Rate that the kernel reports now, bit/s; 0 in logs that do not have it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rate: u64,
+}
+
+/// What a link carried while nothing else was on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Upload, counted where it arrived.
+    pub up: Carried,
+    /// Download.
+    pub down: Carried,
+}
+
+/// Payload of one connection over a time in which its link was never without work.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carried {
+    /// Bytes of TCP payload.
+    pub bytes: u64,
+    /// Over so many ns.
+    pub ns: u64,
+}
+
+/// What a host has done since it booted, all processors together. Ratios of differences are what counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Processors.
+    pub cpus: u32,
+    /// Processor time in all, ticks (`/proc/stat`, proc(5)).
+    pub total: u64,
+    /// Idle, or waiting for a disk.
+    pub idle: u64,
+    /// In soft interrupts: where the kernel shapes and forwards.
+    pub softirq: u64,
+    /// Taken by the hypervisor.
+    pub steal: u64,
+    /// Memory that processes could still have, bytes.
+    pub memory_available: u64,
+    /// All memory, bytes.
+    pub memory_total: u64,
+    /// Time in which somebody waited for a processor, µs (`/proc/pressure`); none where the kernel does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pressure_cpu: Option<u64>,
+    /// The same for memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pressure_memory: Option<u64>,
+    /// `CLOCK_REALTIME` less `CLOCK_MONOTONIC`, ns: changes when the clock is stepped.
+    pub wall: i64,
 }
 
 /// Why a node left.

@@ -91,6 +91,9 @@ pub enum Gate {
     Keep {
         /// Nodes that must be ready before it opens.
         expect: u32,
+        /// How long each direction of each kind of link is tried before it opens, ns; 0 for not at all.
+        #[serde(default)]
+        calibrate: u64,
     },
     /// The gate is there.
     At {
@@ -101,6 +104,8 @@ pub enum Gate {
 
 /// TCP port of the gate, in the tracker's container.
 pub const GATE_PORT: u16 = 6970;
+/// TCP port of the other end of calibrations, in the tracker's container.
+pub const CALIBRATION_PORT: u16 = 6971;
 /// TCP port of the HTTP tracker.
 pub const TRACKER_PORT: u16 = 6969;
 /// TCP port on which peers listen.

@@ -213,7 +213,7 @@ impl Drop for Bystander {
 
 /// What a tracker's node is told that waits for so many nodes.
 pub(crate) fn tracker(expect: u32, link: Option<Link>) -> NodeSpec {
-    NodeSpec { link, ..specification("tracker", Role::Tracker, Gate::Keep { expect }) }
+    NodeSpec { link, ..specification("tracker", Role::Tracker, Gate::Keep { expect, calibrate: 0 }) }
 }
 
 /// What a node is told, for a file of four pieces.

@@ -37,6 +37,7 @@ fn row(
     let mut row = ChurnRow {
         cell: cell.id.clone(),
         repeat: trial.repeat,
+        attempt: observed.attempt,
         node: event.node.clone(),
         action: name(event.action).to_owned(),
         status: ChurnStatus::Missing,

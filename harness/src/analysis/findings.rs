@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use peer_image::event::Shape;
 use peer_image::node::Role;
 
 use super::lives::Observed;
 use super::metrics::{ChurnRow, ChurnStatus, PeerRow, TrialOutcome, TrialRow};
 use super::peers;
+use super::validity::Invalid;
 use crate::plan::Trial;
 
 /// Largest start skew that is not worth a word, seconds.
@@ -22,6 +22,8 @@ pub const PAYLOAD_RATIO: f64 = 0.985;
 pub const CHURN_LATE_S: f64 = 0.5;
 /// Largest error of a node's clock that is not worth a word, seconds.
 pub const CLOCK_ERROR_S: f64 = 0.010;
+/// Largest coefficient of variation of a cell's times that is not worth a word.
+pub const VARIATION: f64 = 0.05;
 /// The MTU that the payload share is derived for, bytes.
 pub const MTU: u32 = 1500;
 
@@ -30,8 +32,10 @@ pub const MTU: u32 = 1500;
 pub struct Finding {
     /// The cell's id.
     pub cell: String,
-    /// Which repeat, from 1.
+    /// Which repeat, from 1; 0 for all of them.
     pub repeat: u32,
+    /// Which attempt at it, from 1; 0 for all of them.
+    pub attempt: u32,
     /// What.
     pub what: What,
 }
@@ -85,14 +89,8 @@ pub enum What {
         /// Why.
         reason: String,
     },
-    /// The measured time is below the link-rate bound: a mistake in shaping, measuring or the formula until it is
-    /// shown otherwise.
-    BelowBound {
-        /// D, seconds.
-        measured: f64,
-        /// The bound, seconds.
-        bound: f64,
-    },
+    /// The trial is not to be believed.
+    Invalid(Invalid),
     /// The measured time is below the payload-rate bound by more than the constant's error.
     BelowPayloadBound {
         /// D over the payload-rate bound.
@@ -104,17 +102,6 @@ pub enum What {
         node: String,
         /// How, with its last line.
         how: String,
-    },
-    /// A node's link is not what the plan says.
-    Rate {
-        /// The node.
-        node: String,
-        /// Which direction.
-        direction: Direction,
-        /// Planned rate, bit/s; `None`: the link was to be unshaped.
-        planned: Option<u64>,
-        /// The kernel's rate, bit/s; `None`: the link is unshaped.
-        actual: Option<u64>,
     },
     /// Nodes whose MTU is not the one that the payload share holds for.
     Mtu {
@@ -158,11 +145,6 @@ pub enum What {
         /// Peers that received them.
         peers: u32,
     },
-    /// Lines are missing from the log.
-    LinesLost {
-        /// How many.
-        lines: u64,
-    },
     /// Lines came twice and were counted once.
     LinesRepeated {
         /// How many.
@@ -176,13 +158,6 @@ pub enum What {
         node: String,
         /// The first.
         first: String,
-    },
-    /// A node's output could no longer be followed: what it did from there on is unknown.
-    Unfollowed {
-        /// The node.
-        node: String,
-        /// Why.
-        reason: String,
     },
     /// A planned departure or return failed, or left no trace.
     Churn {
@@ -212,6 +187,18 @@ pub enum What {
         /// The first: where, from whom, why.
         first: String,
     },
+    /// A time that is far from the cell's others.
+    Outlier {
+        /// D, seconds.
+        seconds: f64,
+        /// Median of all, seconds.
+        median: f64,
+    },
+    /// A cell's times differ much.
+    Scattered {
+        /// Standard deviation over mean.
+        cv: f64,
+    },
     /// Nodes warned.
     Warned {
         /// The message.
@@ -228,7 +215,7 @@ impl What {
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
-            Self::NoResult { .. } | Self::BelowBound { .. } | Self::Rate { .. } => Severity::Error,
+            Self::NoResult { .. } | Self::Invalid(_) => Severity::Error,
             Self::BelowPayloadBound { .. }
             | Self::Death { .. }
             | Self::Mtu { .. }
@@ -236,9 +223,9 @@ impl What {
             | Self::ClockError { .. }
             | Self::Drops { .. }
             | Self::Duplicates { .. }
-            | Self::LinesLost { .. }
             | Self::Unreadable { .. }
-            | Self::Unfollowed { .. }
+            | Self::Outlier { .. }
+            | Self::Scattered { .. }
             | Self::Churn { .. }
             | Self::ChurnLate { .. }
             | Self::Warned { .. } => Severity::Warning,
@@ -253,22 +240,13 @@ impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoResult { outcome, reason } => write!(f, "no distribution time ({outcome}): {reason}"),
-            Self::BelowBound { measured, bound } => write!(
-                f,
-                "measured {measured:.3} s is below the bound of {bound:.3} s: no link can do that; a mistake until \
-                 shown otherwise"
-            ),
+            Self::Invalid(why) => write!(f, "INVALID: {why}"),
             Self::BelowPayloadBound { payload_ratio } => write!(
                 f,
                 "payload ratio {payload_ratio:.4} is below {PAYLOAD_RATIO}: more got through than the headers leave \
                  room for"
             ),
             Self::Death { node, how } => write!(f, "`{node}` died: {how}"),
-            Self::Rate { node, direction, planned, actual } => {
-                let words = |rate: &Option<u64>| rate.map_or("unshaped".to_owned(), |rate| format!("{rate} bit/s"));
-                let (planned, actual) = (words(planned), words(actual));
-                write!(f, "`{node}`: {direction} is {actual} in the kernel, the plan says {planned}")
-            }
             Self::Mtu { nodes, mtu } => {
                 write!(f, "{nodes} nodes have an MTU of {mtu}: payload figures are derived for {MTU}")
             }
@@ -283,12 +261,19 @@ impl fmt::Display for What {
             Self::Discarded { bytes, peers } => {
                 write!(f, "{bytes} bytes at {peers} peers failed verification and were thrown away")
             }
-            Self::LinesLost { lines } => write!(f, "{lines} lines are missing from the log"),
             Self::LinesRepeated { lines } => write!(f, "{lines} lines came twice and were counted once"),
             Self::Unreadable { lines, node, first } => {
                 write!(f, "{lines} lines are no events, the first from `{node}`: `{first}`")
             }
-            Self::Unfollowed { node, reason } => write!(f, "the output of `{node}` was lost: {reason}"),
+            Self::Outlier { seconds, median } => {
+                write!(f, "{seconds:.2} s is far from the cell's other times, whose median is {median:.2} s")
+            }
+            Self::Scattered { cv } => write!(
+                f,
+                "the times of this cell differ by {:.1} % (standard deviation over mean): more repeats, or a quieter \
+                 machine",
+                cv * 100.0
+            ),
             Self::Churn { node, action, why } => write!(f, "`{node}`: planned {action} was not done: {why}"),
             Self::ChurnLate { max } => write!(f, "a planned departure or return came {max:.2} s late"),
             Self::Banned { times, first } => write!(f, "neighbours were banned {times} times, first {first}"),
@@ -307,29 +292,31 @@ pub(super) fn of_trial(
     peers: &[PeerRow],
     churn: &[ChurnRow],
     row: &TrialRow,
+    invalid: Vec<Invalid>,
 ) -> Vec<Finding> {
-    let mut found = Vec::new();
+    let mut found: Vec<What> = invalid.into_iter().map(What::Invalid).collect();
     results(row, &mut found);
     deaths(trial, observed, &mut found);
     links(trial, observed, &mut found);
     clocks(row, peers, &mut found);
     bytes(row, peers, &mut found);
-    log(row, observed, &mut found);
+    log(observed, &mut found);
     departures(row, churn, &mut found);
     said(observed, &mut found);
     found.sort_by_key(What::severity);
-    found.into_iter().map(|what| Finding { cell: row.cell.clone(), repeat: row.repeat, what }).collect()
+    found
+        .into_iter()
+        .map(|what| Finding { cell: row.cell.clone(), repeat: row.repeat, attempt: row.attempt, what })
+        .collect()
 }
 
 fn results(row: &TrialRow, found: &mut Vec<What>) {
     if row.distribution_time_s.is_none() {
         found.push(What::NoResult { outcome: row.outcome, reason: row.reason.clone() });
     }
-    if let Some((measured, bound)) = row.distribution_time_s.zip(row.bound_s)
-        && measured < bound
-    {
-        found.push(What::BelowBound { measured, bound });
-    } else if let Some(payload_ratio) = row.payload_ratio.filter(|ratio| *ratio < PAYLOAD_RATIO) {
+    // Below the link-rate bound it is INVALID.
+    let above = row.ratio.is_some_and(|ratio| ratio >= 1.0);
+    if let Some(payload_ratio) = row.payload_ratio.filter(|ratio| above && *ratio < PAYLOAD_RATIO) {
         found.push(What::BelowPayloadBound { payload_ratio });
     }
 }
@@ -353,16 +340,6 @@ fn links(trial: &Trial, observed: &Observed, found: &mut Vec<What>) {
         let log = observed.node(&node.name);
         if let Some(shaped) = log.lives.iter().find_map(|life| life.shaped.as_ref()) {
             odd_mtu.extend(Some(shaped.mtu).filter(|mtu| *mtu != MTU));
-            let sides = [
-                (Direction::Up, node.link.map(|link| link.up), &shaped.up),
-                (Direction::Down, node.link.map(|link| link.down), &shaped.down),
-            ];
-            for (direction, planned, shape) in sides {
-                let actual = shape.as_ref().map(|Shape { rate, .. }| *rate);
-                if planned != actual {
-                    found.push(What::Rate { node: node.name.clone(), direction, planned, actual });
-                }
-            }
         }
         let counters = peers::counters(log);
         dropped.push((counters.up.drops, &node.name, Direction::Up));
@@ -400,19 +377,13 @@ fn bytes(row: &TrialRow, peers: &[PeerRow], found: &mut Vec<What>) {
     }
 }
 
-fn log(row: &TrialRow, observed: &Observed, found: &mut Vec<What>) {
-    if row.lines_lost > 0 {
-        found.push(What::LinesLost { lines: row.lines_lost });
-    }
+fn log(observed: &Observed, found: &mut Vec<What>) {
     if observed.repeated > 0 {
         found.push(What::LinesRepeated { lines: observed.repeated });
     }
     if let Some((node, line)) = observed.unreadable.first() {
         let lines = observed.unreadable.len();
         found.push(What::Unreadable { lines, node: node.clone(), first: line.clone() });
-    }
-    for (node, reason) in &observed.unfollowed {
-        found.push(What::Unfollowed { node: node.clone(), reason: reason.clone() });
     }
     for message in &observed.warnings {
         found.push(What::Warned { message: message.clone(), times: 1, node: "controller".to_owned() });

@@ -40,6 +40,7 @@ pub(crate) fn cell(architecture: Architecture, peers: u32, repeats: u32) -> Cell
         churn: None,
         start_timeout: 60.0,
         timeout: 300.0,
+        validity: crate::plan::Validity::default(),
     };
     let name = super::summary::name(architecture);
     let p2p = architecture == Architecture::P2p;
@@ -83,7 +84,9 @@ pub(crate) fn plan(cells: Vec<Cell>) -> Plan {
         question: "How does the distribution time grow with N?".to_owned(),
         seed: 1,
         factors: vec!["architecture".to_owned(), "peers".to_owned()],
+        retries: 0,
         cells,
+        order: Vec::new(),
     }
 }
 
@@ -257,7 +260,7 @@ impl Writer<'_> {
         self
     }
 
-    fn at(&mut self, mono: u64, event: NodeEvent) -> &mut Self {
+    pub(crate) fn at(&mut self, mono: u64, event: NodeEvent) -> &mut Self {
         self.mono = mono;
         self.event(event)
     }
@@ -329,7 +332,7 @@ impl Writer<'_> {
     }
 
     pub(crate) fn counters(&mut self, mono: u64, drops: u64) -> &mut Self {
-        let up = Queue { bytes: 1_000_000, packets: 1_000, drops, backlog: 0 };
-        self.at(mono, NodeEvent::Counters(Counters { up, down: Queue { drops: 0, ..up } }))
+        let up = Queue { bytes: 1_000_000, packets: 1_000, drops, backlog: 0, rate: 0 };
+        self.at(mono, NodeEvent::Counters(Counters { up, down: Queue { drops: 0, ..up }, throttled: None }))
     }
 }

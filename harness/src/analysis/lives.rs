@@ -3,9 +3,12 @@
 //! A node that comes back starts a new life: its lines are numbered from 0 again, and its counters start at 0.
 //! What a node counts is therefore summed over its lives; a life that was killed counts as far as it had reported.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use peer_image::event::{Counters, ErrorKind, Event as NodeEvent, Idle, Leave, Progress, Record as NodeRecord, Shaped};
+use peer_image::event::{
+    Calibration, Counters, ErrorKind, Event as NodeEvent, Host, Idle, Leave, Progress, Queue, Record as NodeRecord,
+    Shaped,
+};
 
 use crate::events::record::{Event, Line, Outcome, Record};
 use crate::plan::Action;
@@ -21,6 +24,8 @@ pub struct Observed {
     pub skipped: Vec<Skipped>,
     /// The common start on the gate's clock, ns, if the gate's line is there.
     pub gate_open: Option<u64>,
+    /// Which attempt at its trial it is, from 1.
+    pub attempt: u32,
     /// How it ended; `None` if the log stops before that.
     pub outcome: Option<Outcome>,
     /// Lines that were no events: node and line.
@@ -29,6 +34,8 @@ pub struct Observed {
     pub unfollowed: Vec<(String, String)>,
     /// What the controller went on after.
     pub warnings: Vec<String>,
+    /// What the host had done: (the gate's clock ns, so far).
+    pub host: Vec<(u64, Host)>,
     /// Lines of the controller that are missing.
     pub controller_lost: u64,
     /// Lines that came twice and were counted once.
@@ -64,8 +71,18 @@ pub struct Life {
     pub completed: Option<u64>,
     /// When and why it left, own clock, ns.
     pub left: Option<(u64, Leave)>,
+    /// What its link had counted when its role began: what came before is no part of the trial.
+    pub counters_before: Option<Counters>,
     /// What its link had counted at last.
     pub counters: Option<Counters>,
+    /// Bytes that its link had carried as they grew: (own clock ns, up, down).
+    pub carried: Vec<(u64, u64, u64)>,
+    /// Rates of its link that the kernel reported while its role ran: (up, down), bit/s.
+    pub rates: BTreeSet<(u64, u64)>,
+    /// What its link carried before the gate opened.
+    pub calibrated: Option<Calibration>,
+    /// How long its process stood still, each time, ns.
+    pub stalls: Vec<u64>,
     /// Neighbours that it cut off: (neighbour, reason).
     pub banned: Vec<(String, String)>,
     /// Bytes that it could not parse: (from, reason).
@@ -142,7 +159,7 @@ pub struct Skipped {
 /// Folds the lines of one trial, in the order of its log.
 #[must_use]
 pub fn fold<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Observed {
-    let mut observed = Observed::default();
+    let mut observed = Observed { attempt: 1, ..Observed::default() };
     for line in lines {
         match line {
             Line::Node(record) => observed.node_line(record),
@@ -154,8 +171,10 @@ pub fn fold<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Observed {
 
 impl Observed {
     fn node_line(&mut self, record: &NodeRecord) {
-        if let NodeEvent::GateOpen { at, .. } = record.event {
-            self.gate_open = Some(at);
+        match record.event {
+            NodeEvent::GateOpen { at, .. } => self.gate_open = Some(at),
+            NodeEvent::Host(host) => self.host.push((record.mono, host)),
+            _ => {}
         }
         let log = self.nodes.entry(record.node.clone()).or_default();
         match log.lives.last() {
@@ -178,7 +197,8 @@ impl Observed {
         self.controller_lost += record.seq.saturating_sub(self.next_controller_seq);
         self.next_controller_seq = self.next_controller_seq.max(record.seq + 1);
         match record.event.clone() {
-            Event::Trial { .. } | Event::Phase { .. } => {}
+            Event::Trial { attempt, .. } => self.attempt = attempt,
+            Event::Phase { .. } => {}
             Event::Acted { node, action, planned, actual, done, error } => {
                 self.acted.push(Acted { node, action, planned, actual, done, error });
             }
@@ -222,7 +242,9 @@ impl Life {
             NodeEvent::Boot { boot_id, .. } => self.boot_id = Some(boot_id.clone()),
             NodeEvent::Shaped(shaped) => self.shaped = Some(shaped.clone()),
             NodeEvent::Ready { offset, offset_error } => self.ready = Some((*offset, *offset_error)),
-            NodeEvent::GateOpen { .. } => {}
+            NodeEvent::GateOpen { .. } | NodeEvent::Host(_) => {}
+            NodeEvent::Calibrated(calibration) => self.calibrated = Some(*calibration),
+            NodeEvent::Stalled { ns } => self.stalls.push(*ns),
             NodeEvent::Started { go, late, rejoined, pieces } => {
                 self.started = Some(Started { mono, go: *go, late: *late, rejoined: *rejoined, pieces: *pieces });
             }
@@ -236,10 +258,34 @@ impl Life {
             NodeEvent::Left { why } => self.left = Some((mono, *why)),
             NodeEvent::Banned { neighbour, reason } => self.banned.push((neighbour.clone(), reason.clone())),
             NodeEvent::Rejected { from, reason } => self.rejected.push((from.clone(), reason.clone())),
-            NodeEvent::Counters(counters) => self.counters = Some(*counters),
+            NodeEvent::Counters(counters) => self.count(mono, *counters),
             NodeEvent::Warning { message } => self.warnings.push(message.clone()),
             NodeEvent::Error { kind, message } => self.error = Some((*kind, message.clone())),
         }
+    }
+
+    fn count(&mut self, mono: u64, counters: Counters) {
+        self.counters_before.get_or_insert(counters);
+        self.counters = Some(counters);
+        self.carried.push((mono, counters.up.bytes, counters.down.bytes));
+        if counters.up.rate > 0 {
+            self.rates.insert((counters.up.rate, counters.down.rate));
+        }
+    }
+
+    /// What its link counted while its role ran. Of a life that told it only once all is taken, for want of better.
+    #[must_use]
+    pub fn counted(&self) -> Option<Counters> {
+        let last = self.counters?;
+        let before = self.counters_before.filter(|_| self.carried.len() > 1).unwrap_or_default();
+        let less = |last: Queue, before: Queue| Queue {
+            bytes: last.bytes.saturating_sub(before.bytes),
+            packets: last.packets.saturating_sub(before.packets),
+            drops: last.drops.saturating_sub(before.drops),
+            ..last
+        };
+        let throttled = last.throttled.map(|ns| ns.saturating_sub(before.throttled.unwrap_or(0)));
+        Some(Counters { up: less(last.up, before.up), down: less(last.down, before.down), throttled })
     }
 
     /// Idle upload time up to a moment of its own clock: (uninterested, choked, unrequested), seconds. Between two

@@ -14,7 +14,8 @@ use super::churn;
 use super::findings::{self, Finding};
 use super::lives::{self, Observed};
 use super::peers;
-use super::statistics::{median, most, quantile};
+use super::statistics::{jain, median, most, quantile};
+use super::validity::{self, Invalid};
 use crate::events::record::{Line, Outcome};
 use crate::plan::{Architecture, Cell, Node, Trial};
 
@@ -25,6 +26,8 @@ pub struct PeerRow {
     pub cell: String,
     /// Which repeat, from 1.
     pub repeat: u32,
+    /// Which attempt at it, from 1: an INVALID trial is run again.
+    pub attempt: u32,
     /// The peer's name.
     pub node: String,
     /// Its class.
@@ -130,6 +133,8 @@ pub struct ChurnRow {
     pub cell: String,
     /// Which repeat, from 1.
     pub repeat: u32,
+    /// Which attempt at it, from 1: an INVALID trial is run again.
+    pub attempt: u32,
     /// The peer.
     pub node: String,
     /// What was planned: `leave`, `crash`, `rejoin with its pieces`, `rejoin with nothing`.
@@ -185,6 +190,12 @@ pub struct TrialRow {
     pub peers: u32,
     /// Which repeat, from 1.
     pub repeat: u32,
+    /// Which attempt at it, from 1: an INVALID trial is run again.
+    pub attempt: u32,
+    /// Whether it counts: only what is valid enters a median or a comparison.
+    pub verdict: Verdict,
+    /// Why it is INVALID ([`super::validity`]); empty if it is not.
+    pub invalid: String,
     /// How it ended: `end`, and whether the log bears it out.
     pub outcome: TrialOutcome,
     /// Why there is no distribution time; empty if there is one.
@@ -236,6 +247,27 @@ pub struct TrialRow {
     pub idle_unrequested_share: Option<f64>,
     /// Share of the upload capacity until D whose node was not there: it had left, was killed or away.
     pub absent_share: Option<f64>,
+    /// Jain's fairness index over peers of what they sent for what they received, from 1/N (one gives all) to 1 (all
+    /// give alike): (Σx)² / (N·Σx²), x = `progress.up` / `progress.down` (Jain, Chiu & Hawe 1984).
+    pub fairness_jain: Option<f64>,
+    /// Share of what peers' downlinks carried that was no file: headers, acknowledgements, protocol.
+    pub overhead_share: Option<f64>,
+    /// Largest deviation of a link from its rate when it was tried before the gate opened: `calibrated`.
+    pub link_error_max_share: Option<f64>,
+    /// Share of the host's processor time in use until D: `host`.
+    pub host_busy_share: Option<f64>,
+    /// The same over the five seconds in which it was largest.
+    pub host_busy_max_share: Option<f64>,
+    /// Share in soft interrupts over the five seconds in which it was largest.
+    pub host_softirq_max_share: Option<f64>,
+    /// Share that the hypervisor took until D.
+    pub host_steal_share: Option<f64>,
+    /// Share of the time until D in which some process waited for a processor.
+    pub cpu_pressure_share: Option<f64>,
+    /// The same for memory.
+    pub memory_pressure_share: Option<f64>,
+    /// The least memory that the host had left.
+    pub memory_available_min_bytes: Option<u64>,
     /// Packets that queues dropped, all links.
     pub link_drops: u64,
     /// Lines that are missing from the log, the controller's included.
@@ -248,6 +280,30 @@ pub struct TrialRow {
     pub churn_late_max_s: Option<f64>,
     /// How often a peer came back.
     pub rejoins: u32,
+}
+
+/// Whether a trial counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// It counts.
+    Valid,
+    /// Something beside the swarm may have decided its time.
+    Invalid,
+    /// It could not go on, or its time was up.
+    Failed,
+    /// The user stopped it, or its log is cut short.
+    BrokenOff,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Valid => "valid",
+            Self::Invalid => "INVALID",
+            Self::Failed => "failed",
+            Self::BrokenOff => "broken-off",
+        })
+    }
 }
 
 /// How a trial ended.
@@ -306,9 +362,26 @@ pub fn measure<'a>(cell: &Cell, trial: &Trial, lines: impl IntoIterator<Item = &
         .filter(|node| is_to_complete(node.role))
         .map(|node| peers::row(cell, trial, node, &observed, &churn, horizon))
         .collect();
-    let row = trial_row(cell, trial, &observed, &peers, &churn, distribution_time_s, horizon);
-    let findings = findings::of_trial(trial, &observed, &peers, &churn, &row);
+    let mut row = trial_row(cell, trial, &observed, &peers, &churn, distribution_time_s, horizon);
+    let invalid = validity::judge(&cell.settings.validity, trial, &observed, &row);
+    row.verdict = verdict(&row, &observed, &invalid);
+    if row.verdict == Verdict::Invalid {
+        row.invalid = invalid.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    }
+    let findings = findings::of_trial(trial, &observed, &peers, &churn, &row, invalid);
     Measured { trial: row, peers, churn, findings }
+}
+
+fn verdict(row: &TrialRow, observed: &Observed, invalid: &[Invalid]) -> Verdict {
+    match row.outcome {
+        TrialOutcome::Completed if invalid.is_empty() => Verdict::Valid,
+        TrialOutcome::Completed => Verdict::Invalid,
+        TrialOutcome::Timeout if !invalid.is_empty() => Verdict::Invalid,
+        // Its end is there, and what it speaks of is not.
+        TrialOutcome::LogIncomplete if observed.outcome.is_some() => Verdict::Invalid,
+        TrialOutcome::Timeout | TrialOutcome::Failed => Verdict::Failed,
+        TrialOutcome::Interrupted | TrialOutcome::LogIncomplete => Verdict::BrokenOff,
+    }
 }
 
 fn trial_row(
@@ -337,6 +410,11 @@ fn trial_row(
         let counters = peers::counters(observed.node(&node.name));
         counters.up.drops + counters.down.drops
     };
+    let host = validity::host_load(observed, horizon);
+    // Over all links the bytes up are the bytes down; the download side has all of a peer's file bytes in it.
+    let carried = total(peers, |peer| peer.link_down_bytes);
+    let received = peers.iter().filter(|peer| peer.down_bytes > 0);
+    let given: Vec<f64> = received.map(|peer| peer.up_bytes as f64 / peer.down_bytes as f64).collect();
     let executed: Vec<&ChurnRow> = churn.iter().filter(|row| row.status == ChurnStatus::Executed).collect();
 
     TrialRow {
@@ -345,6 +423,9 @@ fn trial_row(
         architecture,
         peers: count(peers),
         repeat: trial.repeat,
+        attempt: observed.attempt,
+        verdict: Verdict::BrokenOff,
+        invalid: String::new(),
         outcome,
         reason,
         distribution_time_s,
@@ -370,6 +451,16 @@ fn trial_row(
         idle_choked_share: choked,
         idle_unrequested_share: unrequested,
         absent_share: absent,
+        fairness_jain: jain(&given),
+        overhead_share: share(carried.saturating_sub(peers_down_bytes) as f64, carried as f64),
+        link_error_max_share: link_error(trial, observed),
+        host_busy_share: host.busy,
+        host_busy_max_share: host.busy_max,
+        host_softirq_max_share: host.softirq_max,
+        host_steal_share: host.steal,
+        cpu_pressure_share: host.cpu_pressure,
+        memory_pressure_share: host.memory_pressure,
+        memory_available_min_bytes: host.memory_available_min,
         link_drops: trial.nodes.iter().map(drops).sum(),
         lines_lost: observed.controller_lost
             + observed.nodes.values().flat_map(|log| &log.lives).map(|life| life.lost).sum::<u64>(),
@@ -433,6 +524,17 @@ fn capacity_shares(architecture: Architecture, trial: &Trial, observed: &Observe
         lost[3] += rate * (horizon - present).max(0.0);
     }
     lost.map(|lost| share(lost, capacity))
+}
+
+/// The largest deviation of a link from its rate when it was tried.
+fn link_error(trial: &Trial, observed: &Observed) -> Option<f64> {
+    let errors =
+        trial.nodes.iter().filter_map(|node| Some((node.link?, observed.node(&node.name)))).flat_map(|(link, log)| {
+            let tried = log.lives.iter().filter_map(|life| life.calibrated);
+            tried.flat_map(move |it| [(link.up, it.up), (link.down, it.down)])
+        });
+    let errors = errors.map(|(rate, carried)| (validity::link_rate(carried).unwrap_or(0.0) / rate as f64 - 1.0).abs());
+    errors.reduce(f64::max)
 }
 
 fn outcome(cell: &Cell, observed: &Observed, peers: &[PeerRow], time: Option<f64>) -> (TrialOutcome, String) {

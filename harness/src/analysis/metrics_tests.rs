@@ -5,6 +5,7 @@ use peer_image::event::{ErrorKind, Event as NodeEvent, Leave, Progress};
 use super::*;
 use crate::analysis::findings::{Severity, What};
 use crate::analysis::fixture::{GO, Log, S, cell};
+use crate::analysis::validity::Invalid;
 use crate::plan::{Action, Event, Keeps};
 
 fn p2p(peers: u32) -> Cell {
@@ -204,7 +205,8 @@ fn lost_lines_are_counted_and_a_lost_completion_is_no_time() {
     assert_eq!(measured.trial.lines_lost, 1);
     assert_eq!(measured.trial.outcome, TrialOutcome::LogIncomplete);
     assert_eq!(measured.trial.distribution_time_s, None);
-    assert!(measured.findings.iter().any(|finding| finding.what == What::LinesLost { lines: 1 }));
+    assert_eq!(measured.trial.verdict, Verdict::Invalid);
+    assert!(measured.trial.invalid.contains("1 lines are missing from the log"), "{}", measured.trial.invalid);
 }
 
 #[test]
@@ -235,8 +237,11 @@ fn what_is_odd_is_found_and_errors_come_first() {
     let found: Vec<Severity> = measured.findings.iter().map(|finding| finding.what.severity()).collect();
     assert!(found.is_sorted());
     let has = |of: fn(&What) -> bool| measured.findings.iter().any(|finding| of(&finding.what));
-    assert!(has(|what| matches!(what, What::BelowBound { measured: 5.0, .. })));
-    assert!(has(|what| matches!(what, What::Rate { planned: Some(5_000_000), actual: Some(4_000_000), .. })));
+    assert!(has(|what| matches!(what, What::Invalid(Invalid::BelowBound { measured: 5.0, .. }))));
+    assert!(has(|what| matches!(
+        what,
+        What::Invalid(Invalid::LinkChanged { planned: Some(5_000_000), kernel: Some(4_000_000), .. })
+    )));
     assert!(has(|what| matches!(what, What::Drops { drops: 7, links: 1, .. })));
     assert!(has(|what| matches!(what, What::Unreadable { lines: 1, .. })));
     assert!(has(|what| matches!(what, What::Warned { times: 1, .. })));

@@ -5,8 +5,10 @@
 //! | [`bounds`] | the formulas: the lower limit on the distribution time, and which term binds |
 //! | [`lives`] | a trial's log, folded into the lives of its nodes |
 //! | [`metrics`] | one row per peer, per trial and per cell: every heading of a report is a field here |
+//! | [`validity`] | whether a trial is to be believed |
 //! | [`findings`] | warnings as values, with the number that caused them |
-//! | [`statistics`] | quantiles and the interval of a median |
+//! | [`summary`] | a run as a whole |
+//! | [`statistics`] | quantiles, the interval of a median, outliers, fairness |
 //!
 //! This stage reads no clock, no file and no engine; it knows nothing of how results are shown.
 
@@ -18,6 +20,7 @@ pub mod metrics;
 mod peers;
 pub mod statistics;
 pub mod summary;
+pub mod validity;
 
 #[cfg(test)]
 pub(crate) mod fixture;

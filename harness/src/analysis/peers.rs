@@ -34,6 +34,7 @@ pub(super) fn row(
     PeerRow {
         cell: cell.id.clone(),
         repeat: trial.repeat,
+        attempt: observed.attempt,
         node: node.name.clone(),
         class: node.class.clone(),
         to_complete: node.to_complete,
@@ -73,7 +74,13 @@ pub(super) fn sent(log: &NodeLog) -> u64 {
     sum_of_last(log, |progress| &progress.up, |_| true)
 }
 
-fn received_from(log: &NodeLog, neighbour: &str) -> u64 {
+/// File bytes that a node sent to one neighbour, over its lives.
+pub(super) fn sent_to(log: &NodeLog, neighbour: &str) -> u64 {
+    sum_of_last(log, |progress| &progress.up, |name| name == neighbour)
+}
+
+/// File bytes that a node received from one neighbour, over its lives.
+pub(super) fn received_from(log: &NodeLog, neighbour: &str) -> u64 {
     sum_of_last(log, |progress| &progress.down, |name| name == neighbour)
 }
 
@@ -89,9 +96,14 @@ pub(super) fn counters(log: &NodeLog) -> Counters {
         packets: a.packets + b.packets,
         drops: a.drops + b.drops,
         backlog: b.backlog,
+        rate: b.rate,
     };
-    let each = log.lives.iter().filter_map(|life| life.counters);
-    each.fold(Counters::default(), |sum, next| Counters { up: add(sum.up, next.up), down: add(sum.down, next.down) })
+    let each = log.lives.iter().filter_map(Life::counted);
+    each.fold(Counters::default(), |sum, next| Counters {
+        up: add(sum.up, next.up),
+        down: add(sum.down, next.down),
+        throttled: next.throttled.map(|ns| ns + sum.throttled.unwrap_or(0)).or(sum.throttled),
+    })
 }
 
 /// How late the first life began, seconds.

@@ -22,6 +22,38 @@ pub fn median(values: &[f64]) -> Option<f64> {
     quantile(values, 0.5)
 }
 
+/// Jain's fairness index, (Σx)² / (n·Σx²): 1 where all values are equal, 1/n where all but one are 0 (Jain, Chiu &
+/// Hawe, DEC-TR-301, 1984). `None` for no values, or if all are 0.
+#[must_use]
+pub fn jain(values: &[f64]) -> Option<f64> {
+    let squares = values.len() as f64 * values.iter().map(|value| value * value).sum::<f64>();
+    (squares > 0.0).then(|| values.iter().sum::<f64>().powi(2) / squares)
+}
+
+/// Standard deviation (n − 1) over mean. `None` below two values, or if the mean is not positive.
+#[must_use]
+pub fn variation(values: &[f64]) -> Option<f64> {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+    (values.len() > 1 && mean > 0.0).then(|| (squares / (n - 1.0)).sqrt() / mean)
+}
+
+/// Which values lie far from the others: the modified z-score 0.6745·(x − median)/MAD beyond ±3.5 (Iglewicz & Hoaglin,
+/// *How to Detect and Handle Outliers*, 1993). None below [`OUTLIERS_FROM`] values, and none if half of them are equal.
+#[must_use]
+pub fn outliers(values: &[f64]) -> Vec<bool> {
+    let Some(middle) = median(values).filter(|_| values.len() >= OUTLIERS_FROM) else {
+        return vec![false; values.len()];
+    };
+    let deviations: Vec<f64> = values.iter().map(|value| (value - middle).abs()).collect();
+    let mad = median(&deviations).unwrap_or(0.0);
+    deviations.iter().map(|deviation| mad > 0.0 && 0.6745 * deviation / mad > 3.5).collect()
+}
+
+/// Below so many values nothing can be told to be far from the others.
+pub const OUTLIERS_FROM: usize = 5;
+
 /// The smallest value. `None` for no values.
 #[must_use]
 pub fn least(values: &[f64]) -> Option<f64> {
@@ -73,6 +105,34 @@ mod tests {
         assert_eq!(quantile(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.9), Some(4.6));
         assert_eq!(quantile(&[7.0], 0.9), Some(7.0));
         assert_eq!(median(&[]), None);
+    }
+
+    #[test]
+    fn fairness_is_one_for_equals_and_one_nth_for_one_giver() {
+        assert_eq!(jain(&[2.0, 2.0, 2.0]), Some(1.0));
+        assert_eq!(jain(&[0.0, 0.0, 0.0, 5.0]), Some(0.25));
+        // k of n users who share equally while the others get nothing: k/n (Jain, Chiu & Hawe 1984).
+        assert_eq!(jain(&[20.0, 20.0, 20.0, 20.0, 20.0, 0.0, 0.0, 0.0, 0.0, 0.0]), Some(0.5));
+        assert_eq!(jain(&[0.0]), None);
+        assert_eq!(jain(&[]), None);
+    }
+
+    #[test]
+    fn variation_agrees_with_numpy() {
+        // numpy.std([9, 10, 11, 12], ddof=1) / numpy.mean(…)
+        assert!((variation(&[9.0, 10.0, 11.0, 12.0]).unwrap() - 0.122_951_852).abs() < 1e-9);
+        assert_eq!(variation(&[3.0]), None);
+        assert_eq!(variation(&[-1.0, 1.0]), None);
+    }
+
+    #[test]
+    fn an_outlier_is_far_from_the_others_and_few_values_have_none() {
+        // By hand: median 2.45, MAD 0.2, so that 8.2 has a score of 19.4 and 2.1 one of −1.2.
+        let values = [2.1, 2.6, 2.4, 2.5, 2.3, 2.1, 2.3, 2.6, 8.2, 8.3];
+        let found: Vec<f64> = values.iter().zip(outliers(&values)).filter(|(_, is)| *is).map(|(v, _)| *v).collect();
+        assert_eq!(found, [8.2, 8.3]);
+        assert_eq!(outliers(&[1.0, 1.0, 1.0, 9.0]), [false; 4]);
+        assert_eq!(outliers(&[1.0, 1.0, 1.0, 1.0, 9.0]), [false; 5]);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! A run as a whole: one row per cell over its repeats, and what its figures show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::bounds::{self, Term};
-use super::findings::Finding;
-use super::metrics::{ChurnRow, Measured, PeerRow, TrialOutcome, TrialRow};
-use super::statistics::{least, median, median_interval, most};
+use super::findings::{self, Finding, What};
+use super::metrics::{ChurnRow, Measured, PeerRow, TrialOutcome, TrialRow, Verdict};
+use super::statistics::{least, median, median_interval, most, outliers, variation};
 use crate::plan::{Architecture, Cell, Plan};
 
 /// One cell over its repeats. Times and ratios are those of its completed trials.
@@ -21,14 +21,20 @@ pub struct SummaryRow {
     pub peers: u32,
     /// Trials that the plan has.
     pub planned: u32,
-    /// Trials with a distribution time: what the columns below are over.
+    /// Valid trials with a distribution time: what the columns below are over.
     pub completed: u32,
+    /// Attempts that are INVALID: they count for nothing.
+    pub invalid: u32,
     /// Trials whose time was up.
     pub timeout: u32,
     /// Trials that could not go on.
     pub failed: u32,
     /// Trials that the user stopped, whose log is cut short, or that were never run.
     pub broken_off: u32,
+    /// Standard deviation of the distribution times over their mean: from 2 trials on.
+    pub distribution_time_cv: Option<f64>,
+    /// Trials whose time is far from the others' ([`outliers`]): flagged, and counted all the same.
+    pub outliers: u32,
     /// Median of [`TrialRow::distribution_time_s`].
     pub distribution_time_median_s: Option<f64>,
     /// The least of them.
@@ -63,6 +69,14 @@ pub struct SummaryRow {
     pub idle_unrequested_share: Option<f64>,
     /// Median of [`TrialRow::absent_share`].
     pub absent_share: Option<f64>,
+    /// Median of [`TrialRow::fairness_jain`].
+    pub fairness_jain: Option<f64>,
+    /// Median of [`TrialRow::overhead_share`].
+    pub overhead_share: Option<f64>,
+    /// The largest [`TrialRow::link_error_max_share`].
+    pub link_error_max_share: Option<f64>,
+    /// The largest [`TrialRow::host_busy_max_share`].
+    pub host_busy_max_share: Option<f64>,
     /// The largest [`TrialRow::start_skew_max_s`].
     pub start_skew_max_s: Option<f64>,
 }
@@ -164,23 +178,50 @@ pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Ana
         analysis.findings.extend(measured.findings);
     }
     analysis.summary = plan.cells.iter().map(|cell| summary_row(cell, &analysis.trials)).collect();
+    for row in &analysis.summary {
+        scatter(row, &analysis.trials, &mut analysis.findings);
+    }
     analysis.over_n = over_n(plan, &analysis.trials, &analysis.summary);
     analysis.contrasts = contrasts(plan, &analysis.summary);
     analysis
 }
 
+/// Whether a trial enters medians and comparisons.
+fn counts(trial: &TrialRow) -> bool {
+    trial.verdict == Verdict::Valid && trial.distribution_time_s.is_some()
+}
+
+/// What the repeats of a cell have to say of each other.
+fn scatter(row: &SummaryRow, trials: &[TrialRow], found: &mut Vec<Finding>) {
+    let own: Vec<&TrialRow> = trials.iter().filter(|trial| trial.cell == row.cell && counts(trial)).collect();
+    let times: Vec<f64> = own.iter().filter_map(|trial| trial.distribution_time_s).collect();
+    for (trial, _) in own.iter().zip(outliers(&times)).filter(|(_, is)| *is) {
+        let what = What::Outlier {
+            seconds: trial.distribution_time_s.unwrap_or_default(),
+            median: median(&times).unwrap_or_default(),
+        };
+        found.push(Finding { cell: row.cell.clone(), repeat: trial.repeat, attempt: trial.attempt, what });
+    }
+    if let Some(cv) = row.distribution_time_cv.filter(|cv| *cv > findings::VARIATION) {
+        found.push(Finding { cell: row.cell.clone(), repeat: 0, attempt: 0, what: What::Scattered { cv } });
+    }
+}
+
 fn summary_row(cell: &Cell, trials: &[TrialRow]) -> SummaryRow {
     let all: Vec<&TrialRow> = trials.iter().filter(|trial| trial.cell == cell.id).collect();
     let of = |field: fn(&TrialRow) -> Option<f64>| -> Vec<f64> {
-        let completed = all.iter().filter(|trial| trial.distribution_time_s.is_some());
+        let completed = all.iter().filter(|trial| counts(trial));
         completed.filter_map(|trial| field(trial)).collect()
     };
-    let ended = |how: &[TrialOutcome]| count(all.iter().filter(|trial| how.contains(&trial.outcome)).count());
+    // What is INVALID is not what it ended as.
+    let own = || all.iter().filter(|trial| trial.verdict != Verdict::Invalid);
+    let ended = |how: &[TrialOutcome]| count(own().filter(|trial| how.contains(&trial.outcome)).count());
     let every = |field: fn(&TrialRow) -> Option<f64>| -> Vec<f64> { all.iter().filter_map(|it| field(it)).collect() };
     let times = of(|trial| trial.distribution_time_s);
     let interval = median_interval(&times);
     let planned = count(cell.trials.len());
-    let never_run = planned.saturating_sub(count(all.len()));
+    let run: BTreeSet<u32> = all.iter().map(|trial| trial.repeat).collect();
+    let never_run = planned.saturating_sub(count(run.len()));
     // A cell that never ran still has its bound.
     let unrun = || {
         let swarm = cell.trials.first().and_then(|it| bounds::Swarm::of_nodes(it.file.size, &it.nodes))?;
@@ -193,9 +234,12 @@ fn summary_row(cell: &Cell, trials: &[TrialRow]) -> SummaryRow {
         peers: cell.settings.peers(),
         planned,
         completed: count(times.len()),
+        invalid: count(all.iter().filter(|trial| trial.verdict == Verdict::Invalid).count()),
         timeout: ended(&[TrialOutcome::Timeout]),
         failed: ended(&[TrialOutcome::Failed]),
         broken_off: ended(&[TrialOutcome::Interrupted, TrialOutcome::LogIncomplete]) + never_run,
+        distribution_time_cv: variation(&times),
+        outliers: count(outliers(&times).into_iter().filter(|is| *is).count()),
         distribution_time_median_s: median(&times),
         distribution_time_min_s: least(&times),
         distribution_time_max_s: most(&times),
@@ -213,6 +257,10 @@ fn summary_row(cell: &Cell, trials: &[TrialRow]) -> SummaryRow {
         idle_choked_share: median(&of(|trial| trial.idle_choked_share)),
         idle_unrequested_share: median(&of(|trial| trial.idle_unrequested_share)),
         absent_share: median(&of(|trial| trial.absent_share)),
+        fairness_jain: median(&of(|trial| trial.fairness_jain)),
+        overhead_share: median(&of(|trial| trial.overhead_share)),
+        link_error_max_share: most(&every(|trial| trial.link_error_max_share)),
+        host_busy_max_share: most(&every(|trial| trial.host_busy_max_share)),
         start_skew_max_s: most(&every(|trial| trial.start_skew_max_s)),
     }
 }
@@ -236,8 +284,11 @@ fn over_n(plan: &Plan, trials: &[TrialRow], summary: &[SummaryRow]) -> Vec<Serie
             series.push((others, Series { label, architecture, points: Vec::new(), curve }));
             series.len() - 1
         });
-        let mut times: Vec<f64> =
-            trials.iter().filter(|it| it.cell == cell.id).filter_map(|it| it.distribution_time_s).collect();
+        let mut times: Vec<f64> = trials
+            .iter()
+            .filter(|it| it.cell == cell.id && counts(it))
+            .filter_map(|it| it.distribution_time_s)
+            .collect();
         times.sort_by(f64::total_cmp);
         series[position].1.points.push(Point { peers: row.peers, times, payload_ratio: row.payload_ratio });
     }

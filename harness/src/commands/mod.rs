@@ -7,13 +7,17 @@
 //! | [`report`] | `harness report DIR` |
 //! | [`clean`] | `harness clean` |
 //!
-//! [`results`] is the directory of a run, which `run` writes and `report` reads.
+//! [`results`] is the directory of a run, which `run` writes and `report` reads; `sweep` runs one experiment's trials,
+//! `resume` finds what an earlier process did of them, `onlooker` shows them to a person.
 
 pub mod clean;
+mod onlooker;
 pub mod plan;
 pub mod report;
 pub mod results;
+mod resume;
 pub mod run;
+mod sweep;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};

@@ -5,12 +5,12 @@
 //! | `spec.yaml` | the experiment as given |
 //! | `plan.json` | what it comes to |
 //! | `manifest.json` | where, when and how it ran, and how it ended |
-//! | `trials/<cell>/<repeat>/events.jsonl` | the log of a trial, or `events.jsonl.gz` |
+//! | `trials/<cell>/<repeat>/events.jsonl` | the log of a trial, or `events.jsonl.gz`; of its second attempt in `<repeat>.2/` |
 //! | the rest | derived from these by [`derive()`] |
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use crate::analysis::metrics::{self, Measured};
 use crate::analysis::summary::{self, Analysis};
 use crate::events::log::{ReadError, Reader};
 use crate::plan::{self, Cell, Plan, Trial};
-use crate::report::{self, Facts};
+use crate::report;
 
 /// Version of the manifest; readers refuse a newer one.
 pub const VERSION: u32 = 1;
@@ -51,8 +51,27 @@ pub struct Manifest {
     pub finished: Option<String>,
     /// `running`, `finished`, `interrupted` or `failed`.
     pub status: String,
-    /// What was found out about the engine and the machine.
-    pub facts: BTreeMap<String, String>,
+    /// When it was gone on with, RFC 3339, each time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resumed: Vec<String>,
+    /// What was found out about the engine and the machine, at last.
+    pub facts: Facts,
+}
+
+/// What was found out about the engine and the machine: what, and its value.
+pub type Facts = BTreeMap<String, String>;
+
+/// A run's directory, held by this process.
+#[derive(Debug)]
+pub struct Run {
+    /// Where it is.
+    pub dir: PathBuf,
+    /// What is known of it.
+    pub manifest: Manifest,
+    /// Whether an earlier process began it.
+    pub resumed: bool,
+    /// Nobody else goes on with it while this is held.
+    pub(super) _lock: File,
 }
 
 /// What can go wrong with a run's directory.
@@ -114,12 +133,7 @@ fn cure(error: &io::Error) -> &'static str {
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn create(
-    out: &Path,
-    spec_text: &str,
-    plan: &Plan,
-    facts: BTreeMap<String, String>,
-) -> Result<(PathBuf, Manifest), ResultsError> {
+pub fn create(out: &Path, spec_text: &str, plan: &Plan, facts: Facts) -> Result<Run, ResultsError> {
     let spec_sha256 = hex(&Sha256::digest(spec_text.as_bytes()));
     let now = jiff::Timestamp::now();
     let stamp = now.strftime("%Y%m%dT%H%M%SZ").to_string();
@@ -138,16 +152,42 @@ pub fn create(
         started: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         finished: None,
         status: "running".to_owned(),
+        resumed: Vec::new(),
         facts,
     };
     let files = [("spec.yaml", spec_text), ("plan.json", &json(plan)), ("manifest.json", &json(&manifest))];
-    match files.into_iter().try_for_each(|(name, content)| write(&dir.join(name), content)) {
-        Ok(()) => Ok((dir, manifest)),
+    let written = files.into_iter().try_for_each(|(name, content)| write(&dir.join(name), content));
+    match written.and_then(|()| lock(&dir)) {
+        Ok(Some(lock)) => Ok(Run { dir, manifest, resumed: false, _lock: lock }),
+        Ok(None) => unreachable!("nobody else knows of the directory yet"),
         Err(error) => {
             discard(&dir);
             Err(error)
         }
     }
+}
+
+/// Takes hold of a run's directory; `None` if another process has it.
+///
+/// # Errors
+/// If it cannot be told.
+pub fn lock(dir: &Path) -> Result<Option<File>, ResultsError> {
+    // The file is there anyway, and a lock that dies with its process leaves nothing behind.
+    let path = dir.join("spec.yaml");
+    let file = File::open(&path).map_err(|source| ResultsError::Read { path: path.clone(), source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(ResultsError::Read { path, source }),
+    }
+}
+
+/// What determines a trial, hashed: its settings, nodes, schedule and seed, and the image that the nodes run.
+#[must_use]
+pub fn key(cell: &Cell, trial: &Trial, facts: &Facts) -> String {
+    let runtime = ["runtime", "image.id"].map(|fact| facts.get(fact));
+    let text = serde_json::to_vec(&(&cell.settings, trial, runtime)).expect("string keys and finite numbers");
+    hex(&Sha256::digest(text))[..16].to_owned()
 }
 
 /// Removes the directory of a run that did not come about, and its parent if there is nothing else in it.
@@ -172,20 +212,37 @@ fn free_name(parent: &Path, wanted: &str) -> Result<(PathBuf, String), ResultsEr
     unreachable!("the loop ends by itself")
 }
 
+/// Writes down that trials are about to run, and where.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn begin(run: &mut Run) -> Result<(), ResultsError> {
+    if run.resumed {
+        run.manifest.resumed.push(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+    }
+    write(&run.dir.join("manifest.json"), &json(&run.manifest))
+}
+
 /// Writes down how the run ended.
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn finish(dir: &Path, manifest: &mut Manifest, status: &str) -> Result<(), ResultsError> {
-    status.clone_into(&mut manifest.status);
-    manifest.finished = Some(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
-    write(&dir.join("manifest.json"), &json(manifest))
+pub fn finish(run: &mut Run, status: &str) -> Result<(), ResultsError> {
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    status.clone_into(&mut run.manifest.status);
+    run.manifest.finished = Some(now);
+    write(&run.dir.join("manifest.json"), &json(&run.manifest))
 }
 
-/// The directory of one trial.
+/// The directory of one attempt at a trial, from 1; repeat 0 is the warm-up.
 #[must_use]
-pub fn trial_dir(dir: &Path, cell: &Cell, trial: &Trial) -> PathBuf {
-    dir.join("trials").join(&cell.id).join(trial.repeat.to_string())
+pub fn trial_dir(dir: &Path, cell: &Cell, repeat: u32, attempt: u32) -> PathBuf {
+    let name = match (repeat, attempt) {
+        (0, _) => "warm-up".to_owned(),
+        (repeat, 1) => repeat.to_string(),
+        (repeat, attempt) => format!("{repeat}.{attempt}"),
+    };
+    dir.join("trials").join(&cell.id).join(name)
 }
 
 /// Reads plan and manifest of a run.
@@ -212,12 +269,18 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path, known: u32) -> Result<T, Re
     serde_json::from_str(&text).map_err(damaged)
 }
 
-/// What one trial's log comes to, `None` if there is no log.
+/// What the log of one attempt at a trial comes to, `None` if there is no log.
 ///
 /// # Errors
 /// If the log cannot be read.
-pub fn measure(dir: &Path, cell: &Cell, trial: &Trial) -> Result<Option<Measured>, ResultsError> {
-    let reader = match Reader::open(&trial_dir(dir, cell, trial)) {
+pub fn measure(
+    dir: &Path,
+    cell: &Cell,
+    trial: &Trial,
+    repeat: u32,
+    attempt: u32,
+) -> Result<Option<Measured>, ResultsError> {
+    let reader = match Reader::open(&trial_dir(dir, cell, repeat, attempt)) {
         Ok(reader) => reader,
         Err(ReadError::Missing { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -234,7 +297,12 @@ pub fn analyse(dir: &Path, plan: &Plan) -> Result<Analysis, ResultsError> {
     let mut measured = Vec::new();
     for cell in &plan.cells {
         for trial in &cell.trials {
-            measured.extend(measure(dir, cell, trial)?);
+            for attempt in 1.. {
+                match measure(dir, cell, trial, trial.repeat, attempt)? {
+                    Some(result) => measured.push(result),
+                    None => break,
+                }
+            }
         }
     }
     Ok(summary::analyse(plan, measured))
@@ -252,7 +320,7 @@ pub fn derive(dir: &Path, manifest: &Manifest, analysis: &Analysis) -> Result<()
 }
 
 /// What a report says of the run beside its results; it follows from the manifest alone.
-fn facts(manifest: &Manifest) -> Facts {
+fn facts(manifest: &Manifest) -> report::Facts {
     let mut rows = vec![
         ("run".to_owned(), manifest.run.clone()),
         ("started".to_owned(), manifest.started.clone()),
@@ -266,7 +334,7 @@ fn facts(manifest: &Manifest) -> Facts {
     if let Some(repeats) = manifest.repeats {
         command.push_str(&format!(" --repeats {repeats}"));
     }
-    Facts { rows, command }
+    report::Facts { rows, command }
 }
 
 /// Writes a file whole or not at all: a reader never sees half of it.
@@ -274,7 +342,12 @@ fn write(path: &Path, content: &str) -> Result<(), ResultsError> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
-    fs::write(&partial, content).and_then(|()| fs::rename(&partial, path)).map_err(|source| {
+    let written = File::create(&partial).and_then(|mut file| {
+        file.write_all(content.as_bytes())?;
+        // A name must not come to the disk before what it names.
+        file.sync_all()
+    });
+    written.and_then(|()| fs::rename(&partial, path)).map_err(|source| {
         let _ = fs::remove_file(&partial);
         ResultsError::Write { path: path.to_owned(), source }
     })

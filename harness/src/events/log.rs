@@ -363,11 +363,11 @@ mod tests {
         std::fs::write(dir.join(FILE), "{\"node\":{\"v\":9,\"who\":\"peer-01\"}}\n").unwrap();
         assert_eq!(
             first_error(&dir),
-            "events.jsonl:1: node events in version 9, this harness reads up to 1 \
+            "events.jsonl:1: node events in version 9, this harness reads up to 2 \
              (hint: read it with the harness that wrote it, or a newer one)"
         );
-        std::fs::write(dir.join(FILE), "{\"controller\":{\"v\":2}}\n").unwrap();
-        assert!(first_error(&dir).contains("controller events in version 2"));
+        std::fs::write(dir.join(FILE), "{\"controller\":{\"v\":3}}\n").unwrap();
+        assert!(first_error(&dir).contains("controller events in version 3"));
     }
 
     #[test]

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::Action;
 
-/// Version of the log; readers refuse a newer one.
-pub const VERSION: u32 = 1;
+/// Version of the log; readers refuse a newer one. 2 came with version 2 of the nodes' events.
+pub const VERSION: u32 = 2;
 
 /// One line of `events.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,8 +38,14 @@ pub enum Event {
     Trial {
         /// The cell's id.
         cell: String,
-        /// Which repeat, from 1.
+        /// Which repeat, from 1; 0 is the warm-up.
         repeat: u32,
+        /// Which attempt at it, from 1: a trial that is INVALID is run again.
+        #[serde(default = "first")]
+        attempt: u32,
+        /// What determines the trial, hashed: equal keys, equal trials.
+        #[serde(default)]
+        key: String,
         /// The run's id.
         run: String,
         /// Wall clock, RFC 3339.
@@ -115,6 +121,10 @@ pub enum Event {
         /// How.
         outcome: Outcome,
     },
+}
+
+fn first() -> u32 {
+    1
 }
 
 /// Phases of a trial, in order.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use peer_image::node::FileSpec;
 use peer_image::seeds;
 
-use super::{Cell, Plan, Trial, VERSION, schedule, topology};
-use crate::spec::{Settings, Spec};
+use super::{Cell, Plan, Trial, Turn, VERSION, schedule, topology};
+use crate::spec::{Order, Settings, Spec};
 
 /// Longest cell id, bytes: a directory's name is at most 255, and a line of a report far shorter.
 const ID_MAX: usize = 100;
@@ -16,7 +16,7 @@ pub(super) fn expand(spec: &Spec) -> Plan {
     let factors: Vec<String> = spec.factors.iter().map(|factor| factor.key.clone()).collect();
     let names = short_names(&factors);
     let mut taken = BTreeSet::new();
-    let cells = spec
+    let cells: Vec<Cell> = spec
         .combinations
         .iter()
         .map(|combination| Cell {
@@ -26,7 +26,37 @@ pub(super) fn expand(spec: &Spec) -> Plan {
             trials: (1..=spec.repeats).map(|repeat| trial(spec, &combination.settings, repeat)).collect(),
         })
         .collect();
-    Plan { version: VERSION, name: spec.name.clone(), question: spec.question.clone(), seed: spec.seed, factors, cells }
+    Plan {
+        version: VERSION,
+        name: spec.name.clone(),
+        question: spec.question.clone(),
+        seed: spec.seed,
+        factors,
+        retries: spec.retries,
+        order: order(spec, &cells),
+        cells,
+    }
+}
+
+/// The warm-up first, of the cell that moves the fewest bytes; then all trials.
+fn order(spec: &Spec, cells: &[Cell]) -> Vec<Turn> {
+    let turn = |cell: &Cell, repeat| Turn { cell: cell.id.clone(), repeat };
+    let bytes = |cell: &&Cell| u64::from(cell.settings.peers()).saturating_mul(cell.settings.size);
+    let warm_up = cells.iter().min_by_key(bytes).filter(|_| spec.warm_up).map(|cell| turn(cell, 0));
+    let mut turns: Vec<Turn> = warm_up.into_iter().collect();
+    match spec.order {
+        Order::Sequential => {
+            turns.extend(cells.iter().flat_map(|cell| cell.trials.iter().map(move |trial| turn(cell, trial.repeat))));
+        }
+        Order::Interleaved => {
+            for repeat in 1..=spec.repeats {
+                let mut block: Vec<Turn> = cells.iter().map(|cell| turn(cell, repeat)).collect();
+                seeds::stream(spec.seed, &format!("order/{repeat}")).shuffle(&mut block);
+                turns.extend(block);
+            }
+        }
+    }
+    turns
 }
 
 /// One trial. Its seed depends on the repeat alone and not on the cell: in repeat k of every cell a peer has the same

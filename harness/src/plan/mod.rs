@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::spec::Spec;
 
 // What a plan's reader needs to name without knowing the stage before it.
-pub use crate::spec::{Architecture, Class, Keeps, Settings};
+pub use crate::spec::{Architecture, Class, Keeps, Order, Settings, Validity};
 
 /// Version of the plan's JSON; readers refuse a newer one.
 pub const VERSION: u32 = 1;
@@ -34,8 +34,34 @@ pub struct Plan {
     pub seed: u64,
     /// Key paths of the factors, in the file's order.
     pub factors: Vec<String>,
+    /// How often a trial that is INVALID is run again.
+    #[serde(default)]
+    pub retries: u32,
     /// The cells, in the matrix's order.
     pub cells: Vec<Cell>,
+    /// The trials in the order in which they run. Empty in plans that do not have it.
+    #[serde(default)]
+    pub order: Vec<Turn>,
+}
+
+/// One trial's place in the order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// The cell's id.
+    pub cell: String,
+    /// Which repeat, from 1; 0 is the warm-up, which is the cell's first trial and counts for nothing.
+    pub repeat: u32,
+}
+
+impl Plan {
+    /// The trials in the order in which they run, the warm-up among them, which is told by its turn.
+    pub fn turns(&self) -> impl Iterator<Item = (&Turn, &Cell, &Trial)> {
+        self.order.iter().filter_map(|turn| {
+            let cell = self.cells.iter().find(|cell| cell.id == turn.cell)?;
+            let trial = cell.trials.iter().find(|trial| trial.repeat == turn.repeat.max(1))?;
+            Some((turn, cell, trial))
+        })
+    }
 }
 
 /// One combination of levels.

@@ -6,7 +6,7 @@
 use std::fmt::Display;
 
 use crate::analysis::bounds::Term;
-use crate::analysis::metrics::{ChurnRow, ChurnStatus, PeerOutcome, PeerRow, TrialOutcome, TrialRow};
+use crate::analysis::metrics::{ChurnRow, ChurnStatus, PeerOutcome, PeerRow, TrialOutcome, TrialRow, Verdict};
 use crate::analysis::summary::{self, Analysis, SummaryRow};
 use crate::plan::Architecture;
 
@@ -29,27 +29,31 @@ macro_rules! columns {
 }
 
 const PEERS: &[Column<PeerRow>] = columns!(PeerRow:
-    cell, repeat, node, class, to_complete, outcome, reason, completed_at_s, start_late_s, rejoins, pieces,
+    cell, repeat, attempt, node, class, to_complete, outcome, reason, completed_at_s, start_late_s, rejoins, pieces,
     pieces_total, down_bytes, down_from_server_bytes, up_bytes, duplicate_bytes, discarded_bytes, unrequested_bytes,
     present_s, idle_uninterested_s, idle_choked_s, idle_unrequested_s, link_up_bytes, link_down_bytes,
     link_up_drops, link_down_drops, departure, departure_planned_s, departure_actual_s, banned, rejected, lines_lost,
     clock_error_s);
 
 const CHURN: &[Column<ChurnRow>] = columns!(ChurnRow:
-    cell, repeat, node, action, status, planned_s, actual_s, late_s, engine_s, why);
+    cell, repeat, attempt, node, action, status, planned_s, actual_s, late_s, engine_s, why);
 
 const TRIALS: &[Column<TrialRow>] = columns!(TrialRow:
-    cell, architecture, peers, repeat, outcome, reason, distribution_time_s, bound_s, bound_payload_s, binding_term,
-    ratio, payload_ratio, efficiency, start_skew_p50_s, start_skew_max_s, to_complete, completed,
+    cell, architecture, peers, repeat, attempt, verdict, invalid, outcome, reason, distribution_time_s, bound_s,
+    bound_payload_s, binding_term, ratio, payload_ratio, efficiency, start_skew_p50_s, start_skew_max_s, to_complete, completed,
     completion_median_s, completion_p90_s, completion_max_s, server_up_bytes, peers_up_bytes, peers_down_bytes,
     offload_share, duplicate_share, idle_uninterested_share, idle_choked_share, idle_unrequested_share, absent_share,
-    link_drops, lines_lost, churn_planned, churn_executed, churn_late_max_s, rejoins);
+    fairness_jain, overhead_share, link_error_max_share, host_busy_share, host_busy_max_share, host_softirq_max_share,
+    host_steal_share, cpu_pressure_share, memory_pressure_share, memory_available_min_bytes, link_drops, lines_lost,
+    churn_planned, churn_executed, churn_late_max_s, rejoins);
 
 const SUMMARY: &[Column<SummaryRow>] = columns!(SummaryRow:
-    cell, architecture, peers, planned, completed, timeout, failed, broken_off, distribution_time_median_s,
+    cell, architecture, peers, planned, completed, invalid, timeout, failed, broken_off, distribution_time_cv, outliers,
+    distribution_time_median_s,
     distribution_time_min_s, distribution_time_max_s, distribution_time_low_s, distribution_time_high_s, bound_s,
     bound_payload_s, binding_term, ratio, payload_ratio, efficiency, offload_share, duplicate_share,
-    idle_uninterested_share, idle_choked_share, idle_unrequested_share, absent_share, start_skew_max_s);
+    idle_uninterested_share, idle_choked_share, idle_unrequested_share, absent_share, fairness_jain,
+    overhead_share, link_error_max_share, host_busy_max_share, start_skew_max_s);
 
 /// `peers.csv`: one row per peer and trial.
 #[must_use]
@@ -99,7 +103,7 @@ fn unit(name: &str) -> Option<&'static str> {
     match name.rsplit('_').next() {
         Some("s") => Some("s"),
         Some("bytes") => Some("bytes"),
-        Some("share" | "ratio" | "efficiency") => Some("1"),
+        Some("share" | "ratio" | "efficiency" | "cv" | "jain") => Some("1"),
         _ => None,
     }
 }
@@ -146,7 +150,7 @@ macro_rules! displayed {
 }
 
 displayed! {
-    "string": String, PeerOutcome, TrialOutcome, ChurnStatus;
+    "string": String, PeerOutcome, TrialOutcome, ChurnStatus, Verdict;
     "integer": u32, u64;
     "boolean": bool;
 }
@@ -211,11 +215,9 @@ mod tests {
             assert_eq!(headings, columns.iter().map(|it| it["name"].as_str().unwrap()).collect::<Vec<_>>());
         }
         assert!(trials(&analysis).lines().next().unwrap().ends_with(",file.size"));
-        let time = &described["trials.csv"][6];
-        assert_eq!(
-            (&time["name"], &time["type"], &time["unit"]),
-            (&"distribution_time_s".into(), &"number".into(), &"s".into())
-        );
+        let of = |name: &str| described["trials.csv"].as_array().unwrap().iter().find(|it| it["name"] == name).unwrap();
+        let time = of("distribution_time_s");
+        assert_eq!((&time["type"], &time["unit"]), (&"number".into(), &"s".into()));
     }
 
     #[test]

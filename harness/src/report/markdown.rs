@@ -22,6 +22,7 @@ pub fn report(analysis: &Analysis, facts: &Facts) -> String {
     figures(&mut page, analysis);
     cells(&mut page, analysis);
     contrasts(&mut page, analysis);
+    trust(&mut page, analysis);
     upload_time(&mut page, analysis);
     churn(&mut page, analysis);
     incomplete(&mut page, analysis);
@@ -49,6 +50,9 @@ const HOW_TO_READ: &str = "
   the median with at least 95 % confidence (order statistics). Below 6 no such interval exists.
 - **Upload capacity** is rate × D summed over the nodes whose upload the bound counts. **Idle** is the part in which a
   node had nothing to send: nobody wanted what it has; somebody did but was choked; nobody who was not choked had asked.
+- **INVALID** is a trial whose time something beside the swarm may have decided: a link off its rate, a busy host, a
+  late event, a log that is not whole. It is kept and shown, and enters no median, figure or comparison. **Link off by**
+  is how far a link was off its rate when it was tried before the gate opened, one of each kind in both directions.
 - **Start skew** is how late nodes began after the common start. **Offload** is the share of the sent file bytes that
   peers sent. **Duplicates** are received bytes that a peer already had.
 - Every heading of the CSV tables is explained by the field of the same name in `analysis/metrics.rs` and
@@ -130,6 +134,7 @@ fn cells(page: &mut Page, analysis: &Analysis) {
             row.binding_term.map(|term| term.formula().to_owned()).unwrap_or_default(),
             measured(row),
             format!("{}/{}", row.completed, row.planned),
+            row.invalid.to_string(),
             number(row.ratio, 3),
             number(row.payload_ratio, 3),
             number(row.efficiency, 3),
@@ -144,6 +149,7 @@ fn cells(page: &mut Page, analysis: &Analysis) {
         "binds",
         ">measured, s",
         ">trials",
+        ">INVALID",
         ">ratio",
         ">payload ratio",
         ">efficiency",
@@ -179,6 +185,42 @@ fn contrasts(page: &mut Page, analysis: &Analysis) {
     page.table(&["client-server", "p2p", ">N", ">measured", ">by the bounds"], rows);
 }
 
+/// What the numbers rest on: how well links kept their rates, what the host had to do, how far repeats agree.
+fn trust(page: &mut Page, analysis: &Analysis) {
+    let measured = analysis.summary.iter().filter(|row| row.link_error_max_share.or(row.host_busy_max_share).is_some());
+    let rows: Vec<Vec<String>> = measured
+        .map(|row| {
+            vec![
+                format!("`{}`", row.cell),
+                percent(row.link_error_max_share),
+                percent(row.host_busy_max_share),
+                milliseconds(row.start_skew_max_s),
+                percent(row.distribution_time_cv),
+                row.outliers.to_string(),
+                row.invalid.to_string(),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    page.line("## What the numbers rest on\n");
+    page.line(
+        "The worst of all trials: how far a link was off its rate when it was tried before the start, how busy the",
+    );
+    page.line("host was over five seconds; and how far the repeats agree (standard deviation over mean).\n");
+    let headings = [
+        "cell",
+        ">link off by",
+        ">host busy",
+        ">start skew max, ms",
+        ">variation of D",
+        ">outliers",
+        ">INVALID trials",
+    ];
+    page.table(&headings, rows);
+}
+
 fn upload_time(page: &mut Page, analysis: &Analysis) {
     let measured: Vec<&SummaryRow> = analysis.summary.iter().filter(|row| row.completed > 0).collect();
     if measured.is_empty() {
@@ -186,12 +228,21 @@ fn upload_time(page: &mut Page, analysis: &Analysis) {
     }
     page.line("## Where the upload went\n");
     page.line("Medians; idle and absent are shares of the upload capacity until D.\n");
-    let headings =
-        ["cell", ">offload", ">duplicates", ">idle: nobody wanted it", ">idle: choked", ">idle: not asked", ">absent"];
+    let headings = [
+        "cell",
+        ">offload",
+        ">duplicates",
+        ">headers and protocol",
+        ">idle: nobody wanted it",
+        ">idle: choked",
+        ">idle: not asked",
+        ">absent",
+    ];
     let row = |row: &&SummaryRow| {
         let shares = [
             row.offload_share,
             row.duplicate_share,
+            row.overhead_share,
             row.idle_uninterested_share,
             row.idle_choked_share,
             row.idle_unrequested_share,
@@ -242,7 +293,7 @@ fn incomplete(page: &mut Page, analysis: &Analysis) {
     let row = |peer: &&PeerRow| {
         vec![
             format!("`{}`", peer.cell),
-            peer.repeat.to_string(),
+            attempt(peer.repeat, peer.attempt),
             format!("`{}`", peer.node),
             if peer.to_complete { "yes" } else { "no" }.to_owned(),
             peer.outcome.to_string(),
@@ -260,7 +311,7 @@ fn findings(page: &mut Page, analysis: &Analysis) {
         page.line(
             "Nothing to be wary of: no drops, no lost lines, no late start, no unexpected end, no link that is not",
         );
-        page.line("what the plan says.\n");
+        page.line("what the plan says, no host that was too busy.\n");
         return;
     }
     let mut sorted: Vec<_> = analysis.findings.iter().collect();
@@ -269,7 +320,7 @@ fn findings(page: &mut Page, analysis: &Analysis) {
         vec![
             finding.what.severity().to_string(),
             format!("`{}`", finding.cell),
-            finding.repeat.to_string(),
+            attempt(finding.repeat, finding.attempt),
             finding.what.to_string(),
         ]
     };
@@ -283,12 +334,22 @@ fn more(page: &mut Page, rows: usize, place: &str) {
     }
 }
 
+/// `2`, or `2 (attempt 3)`; nothing where it is about all repeats.
+fn attempt(repeat: u32, attempt: u32) -> String {
+    match attempt {
+        0 => String::new(),
+        1 => repeat.to_string(),
+        _ => format!("{repeat} (attempt {attempt})"),
+    }
+}
+
 fn trials(page: &mut Page, analysis: &Analysis) {
     page.line("## Trials\n");
     let row = |row: &TrialRow| {
         vec![
             format!("`{}`", row.cell),
-            row.repeat.to_string(),
+            attempt(row.repeat, row.attempt),
+            row.verdict.to_string(),
             row.outcome.to_string(),
             number(row.distribution_time_s, 2),
             number(row.ratio, 3),
@@ -306,6 +367,7 @@ fn trials(page: &mut Page, analysis: &Analysis) {
     let headings = [
         "cell",
         ">repeat",
+        "verdict",
         "outcome",
         ">D, s",
         ">ratio",

@@ -82,14 +82,17 @@ pub fn render(plan: &Plan, estimates: &[CellEstimate]) -> String {
 /// Estimated time for all trials, one after the other, seconds.
 #[must_use]
 pub fn wall_seconds(plan: &Plan, estimates: &[CellEstimate]) -> f64 {
-    let trial = |cell: &Cell, estimate: &CellEstimate, trial: &Trial| {
-        let transfer = (estimate.payload_bound_seconds * OVER_BOUND).min(cell.settings.timeout);
-        #[expect(clippy::cast_precision_loss, reason = "a thousand nodes")]
-        let nodes = trial.nodes.len() as f64;
-        transfer + PER_NODE * nodes + PER_TRIAL
-    };
-    let cells = plan.cells.iter().zip(estimates);
-    cells.map(|(cell, estimate)| cell.trials.iter().map(|t| trial(cell, estimate, t)).sum::<f64>()).sum()
+    let of = |cell: &Cell| plan.cells.iter().zip(estimates).find(|(it, _)| it.id == cell.id).map(|(_, it)| it);
+    plan.turns().map(|(_, cell, trial)| of(cell).map_or(0.0, |estimate| trial_seconds(cell, estimate, trial))).sum()
+}
+
+/// Estimated time for one trial, seconds.
+#[must_use]
+pub fn trial_seconds(cell: &Cell, estimate: &CellEstimate, trial: &Trial) -> f64 {
+    let transfer = (estimate.payload_bound_seconds * OVER_BOUND).min(cell.settings.timeout);
+    #[expect(clippy::cast_precision_loss, reason = "a thousand nodes")]
+    let nodes = trial.nodes.len() as f64;
+    transfer + 2.0 * cell.settings.validity.calibrate + PER_NODE * nodes + PER_TRIAL
 }
 
 fn table(plan: &Plan, estimates: &[CellEstimate]) -> Vec<String> {
@@ -280,7 +283,8 @@ fn counted(n: usize, what: &str) -> String {
 }
 
 /// A time as one would say it.
-fn rough(seconds: f64) -> String {
+#[must_use]
+pub fn rough(seconds: f64) -> String {
     let mut text = "about ".to_owned();
     let written = match seconds {
         s if s < 99.5 => write!(text, "{s:.0} s"),

@@ -53,11 +53,14 @@ impl Progress {
         Self { began: Instant::now(), state: State::default(), place }
     }
 
-    /// A trial begins: which cell, and that it is the `k`th of the run's `of`.
-    pub fn trial_begins(&mut self, cell: &str, k: u32, of: u32) {
+    /// A trial begins: which cell, that it is the `k`th of the run's `of`, and how long this and the rest may take.
+    pub fn trial_begins(&mut self, cell: &str, k: u32, of: u32, left: &str) {
         let now = self.began.elapsed();
+        if of > 1 {
+            self.note(&format!("[{k}/{of}] {cell}: {left} left in all"));
+        }
         self.state = State { trial: format!("[{k}/{of}] {cell}"), trial_began: now, ..State::default() };
-        self.show(now, true);
+        self.show(now, of == 1);
     }
 
     /// A phase of the trial begins: `launch`, `ready`, `transfer`, `teardown`.
@@ -219,7 +222,7 @@ mod tests {
     #[test]
     fn without_a_terminal_each_phase_is_a_line_and_the_rest_waits() {
         let (mut progress, out) = lines();
-        progress.trial_begins("p2p-n10", 2, 24);
+        progress.trial_begins("p2p-n10", 2, 24, "about 9 min");
         progress.phase("ready");
         for n in 1..=11 {
             progress.ready(n, 11);
@@ -230,7 +233,7 @@ mod tests {
         let written = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
         assert_eq!(
             written,
-            "[2/24] p2p-n10\n[2/24] p2p-n10 ready\n[2/24] p2p-n10 transfer, 11 of 11 nodes ready\n\
+            "[2/24] p2p-n10: about 9 min left in all\n[2/24] p2p-n10 ready\n[2/24] p2p-n10 transfer, 11 of 11 nodes ready\n\
              [2/24] p2p-n10: distributed in 39.01 s (0 s in all)\n"
         );
     }

@@ -22,7 +22,12 @@ pub fn summary(analysis: &Analysis) -> String {
         out.push('\n');
     }
     for finding in found(Severity::Error).chain(found(Severity::Warning)).take(SHOWN) {
-        let text = format!("{}: {}/{}: {}", finding.what.severity(), finding.cell, finding.repeat, finding.what);
+        let place = match (finding.repeat, finding.attempt) {
+            (0, _) => finding.cell.clone(),
+            (repeat, 0 | 1) => format!("{}/{repeat}", finding.cell),
+            (repeat, attempt) => format!("{}/{repeat}.{attempt}", finding.cell),
+        };
+        let text = format!("{}: {place}: {}", finding.what.severity(), finding.what);
         out.push_str(&wrapped(&text, WIDTH));
         out.push('\n');
     }
@@ -76,6 +81,7 @@ fn verdict(row: &SummaryRow) -> String {
         return "BELOW BOUND".to_owned();
     }
     match (row.completed, row.planned) {
+        (0, _) if row.invalid > 0 => "INVALID".to_owned(),
         (0, _) if row.timeout > 0 => "TIMEOUT".to_owned(),
         (0, _) if row.failed > 0 => "FAILED".to_owned(),
         (0, _) => "not run".to_owned(),

@@ -98,6 +98,17 @@ pub enum Update {
     Over(Outcome),
 }
 
+/// Which attempt at which repeat a trial is, for its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Which repeat, from 1; 0 is the warm-up.
+    pub repeat: u32,
+    /// Which attempt at it, from 1.
+    pub attempt: u32,
+    /// What determines the trial, hashed.
+    pub key: String,
+}
+
 /// Runs one trial and writes its log, up to its last line.
 ///
 /// `observer` is told of what happens; `stop` ends the trial early, in order. Whatever happens, the deployment is taken
@@ -110,6 +121,7 @@ pub async fn run<R: Runtime>(
     scope: &Scope,
     cell: &Cell,
     trial: &Trial,
+    identity: Identity,
     log: &mut Writer,
     observer: &mut (dyn FnMut(Update) + Send),
     stop: watch::Receiver<Option<Signal>>,
@@ -136,7 +148,9 @@ pub async fn run<R: Runtime>(
     };
     driver.note(Event::Trial {
         cell: cell.id.clone(),
-        repeat: trial.repeat,
+        repeat: identity.repeat,
+        attempt: identity.attempt,
+        key: identity.key,
         run: scope.run.clone(),
         utc: jiff::Timestamp::now().to_string(),
         boot_id: driver.boot_id.clone(),
@@ -325,7 +339,12 @@ impl Driver<'_> {
             return Err(failed("the plan does not begin with a tracker"));
         };
         let expect = u32::try_from(others.len()).map_err(|_| failed("the plan has too many nodes"))?;
-        let tracker = node_spec(self.cell, self.trial, tracker, Gate::Keep { expect });
+        let tracker = node_spec(
+            self.cell,
+            self.trial,
+            tracker,
+            Gate::Keep { expect, calibrate: nanos(seconds(self.cell.settings.validity.calibrate)) },
+        );
         self.begin(&tracker.name);
         let started = self.during(deployment.start(&tracker), deadline).await?;
         let address = self.started(&tracker.name, started).await?;

@@ -11,7 +11,8 @@ use super::error::Problem;
 use super::factors::{self, CELLS_MAX};
 use super::file::Document;
 use super::reader::{Fault, Findings, Section, Varying, View};
-use super::{Architecture, Combination, Factor, Settings, Spec, values};
+use super::validity::validity;
+use super::{Architecture, Combination, Factor, Order, Settings, Spec, values};
 use crate::quantity::show_size;
 
 /// Congestion control unless the file names another: plain Reno (RFC 5681). CUBIC leaves slow start when its HyStart
@@ -23,6 +24,9 @@ pub const CONGESTION: &str = "reno";
 pub const SEED: u64 = 1;
 /// Most trials of a cell.
 const REPEATS_MAX: u32 = 1_000;
+/// How often a trial that is INVALID is run again, unless the file says otherwise, and at most.
+const RETRIES: u32 = 2;
+const RETRIES_MAX: u32 = 20;
 /// Most nodes of all trials together: what a plan in memory, and a year, can hold.
 const NODES_MAX: u64 = 2_000_000;
 
@@ -38,11 +42,14 @@ const TIMEOUT: u64 = 600 * 1_000_000_000;
 /// Default of `start_timeout`, nanoseconds.
 const START_TIMEOUT: u64 = 60 * 1_000_000_000;
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 21] = [
     "name",
     "question",
     "seed",
     "repeats",
+    "warm_up",
+    "order",
+    "retries",
     "architecture",
     "peers",
     "file",
@@ -56,10 +63,12 @@ const KEYS: [&str; 17] = [
     "churn",
     "timeout",
     "start_timeout",
+    "validity",
 ];
 
 const ARCHITECTURES: &[(&str, Architecture)] =
     &[("client-server", Architecture::ClientServer), ("p2p", Architecture::P2p)];
+const ORDERS: &[(&str, Order)] = &[("interleaved", Order::Interleaved), ("sequential", Order::Sequential)];
 const STORAGES: &[(&str, Storage)] = &[("none", Storage::None), ("memory", Storage::Memory), ("disk", Storage::Disk)];
 const PICKERS: &[(&str, Picker)] =
     &[("rarest-first", Picker::RarestFirst), ("random", Picker::Random), ("sequential", Picker::Sequential)];
@@ -122,7 +131,7 @@ fn examine(document: &Document, varying: &[Varying<'_>], findings: &mut Findings
     }
     same_levels(varying, &combinations, findings);
 
-    let (name, question, seed, repeats) = head?;
+    let Head { name, question, seed, repeats, warm_up, order, retries } = head?;
     let nodes: u64 = combinations.iter().map(|combination| u64::from(combination.settings.peers()) + 2).sum::<u64>()
         * u64::from(repeats);
     if nodes > NODES_MAX {
@@ -136,7 +145,7 @@ fn examine(document: &Document, varying: &[Varying<'_>], findings: &mut Findings
             levels: (0..factor.levels.len()).map(|level| as_written(factor, level)).collect(),
         })
         .collect();
-    Some(Spec { name, question, seed, repeats, factors, combinations })
+    Some(Spec { name, question, seed, repeats, warm_up, order, retries, factors, combinations })
 }
 
 fn as_written(factor: &Varying<'_>, level: usize) -> String {
@@ -160,12 +169,26 @@ fn same_levels(varying: &[Varying<'_>], combinations: &[Combination], findings: 
     }
 }
 
-fn describe<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option<(String, String, u64, u32)> {
+/// What describes the experiment as a whole.
+struct Head {
+    name: String,
+    question: String,
+    seed: u64,
+    repeats: u32,
+    warm_up: bool,
+    order: Order,
+    retries: u32,
+}
+
+fn describe<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option<Head> {
     let name = view.need(root, "name", values::name);
     let question = view.need(root, "question", values::text);
     let seed = view.read(root, "seed", |v| values::whole(v, 0..=u64::MAX)).unwrap_or(SEED);
     let repeats = view.read(root, "repeats", |v| values::whole(v, 1..=REPEATS_MAX)).unwrap_or(1);
-    Some((name?, question?, seed, repeats))
+    let warm_up = view.read(root, "warm_up", values::flag).unwrap_or(false);
+    let order = view.read(root, "order", |v| values::word(v, ORDERS)).unwrap_or(Order::Interleaved);
+    let retries = view.read(root, "retries", |v| values::whole(v, 0..=RETRIES_MAX)).unwrap_or(RETRIES);
+    Some(Head { name: name?, question: question?, seed, repeats, warm_up, order, retries })
 }
 
 /// Everything that one cell is run with; nothing if something, noted, is wrong.
@@ -180,6 +203,7 @@ fn settings<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option<Settings>
     let timeout = or_default(view, root, "timeout", TIMEOUT, values::time);
     let start_timeout = or_default(view, root, "start_timeout", START_TIMEOUT, values::time);
     let churn = churn(view, root, timeout, storage);
+    let validity = validity(view, root);
     let (size, piece) = file?;
     Some(Settings {
         architecture: architecture?,
@@ -193,6 +217,7 @@ fn settings<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option<Settings>
         churn: churn?,
         start_timeout: seconds(start_timeout?),
         timeout: seconds(timeout?),
+        validity: validity?,
     })
 }
 

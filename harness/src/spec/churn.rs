@@ -134,6 +134,6 @@ pub(super) fn seconds(nanoseconds: u64) -> f64 {
 
 /// Parts of [`WHOLE`] to a fraction of 1.
 #[expect(clippy::cast_precision_loss, reason = "a thousand million parts fit a double exactly")]
-fn fraction(parts: u64) -> f64 {
+pub(super) fn fraction(parts: u64) -> f64 {
     parts as f64 / WHOLE as f64
 }

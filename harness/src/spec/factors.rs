@@ -9,7 +9,7 @@ use super::reader::{Fault, Findings, Varying};
 pub(super) const CELLS_MAX: usize = 10_000;
 
 /// Keys that describe the experiment as a whole.
-const CONSTANT: [&str; 4] = ["name", "question", "seed", "repeats"];
+const CONSTANT: [&str; 7] = ["name", "question", "seed", "repeats", "warm_up", "order", "retries"];
 
 /// Every list of the file as a factor, in the file's order. Those that cannot be one are noted and left out.
 pub(super) fn factors<'a>(document: &'a Document, findings: &mut Findings) -> Vec<Varying<'a>> {

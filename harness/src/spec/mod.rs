@@ -12,6 +12,7 @@ pub mod error;
 mod factors;
 pub mod file;
 mod reader;
+mod validity;
 mod values;
 
 use std::fmt;
@@ -76,6 +77,12 @@ pub struct Spec {
     pub seed: u64,
     /// Trials per cell.
     pub repeats: u32,
+    /// Whether one trial more is run before all others, and thrown away.
+    pub warm_up: bool,
+    /// In which order trials run.
+    pub order: Order,
+    /// How often a trial that is INVALID is run again.
+    pub retries: u32,
     /// The factors, in the file's order; empty if nothing varies.
     pub factors: Vec<Factor>,
     /// One for each combination of levels, the last factor varying fastest.
@@ -125,6 +132,9 @@ pub struct Settings {
     pub start_timeout: f64,
     /// Longest distribution time, seconds from the common start.
     pub timeout: f64,
+    /// When a trial is not to be believed.
+    #[serde(default)]
+    pub validity: Validity,
 }
 
 impl Settings {
@@ -132,6 +142,58 @@ impl Settings {
     #[must_use]
     pub fn peers(&self) -> u32 {
         self.classes.iter().map(|class| class.count).sum()
+    }
+}
+
+/// In which order trials run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// All cells once, shuffled, then all cells again: what drifts falls on all of them alike.
+    Interleaved,
+    /// Cell by cell.
+    Sequential,
+}
+
+/// Limits beyond which a trial is INVALID: shares from 0 to 1, times in seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Validity {
+    /// How long each direction of each kind of link is tried before the gate opens; 0 for not at all.
+    pub calibrate: f64,
+    /// Largest deviation of a link from its rate, while it is tried and over the trial.
+    pub link_rate: f64,
+    /// Largest share of the host's processor time that may be in use over any five seconds.
+    pub host_busy: f64,
+    /// The same in soft interrupts, where the kernel shapes and forwards.
+    pub host_softirq: f64,
+    /// Largest share that the hypervisor may take over the transfer.
+    pub host_steal: f64,
+    /// Largest share of the transfer in which some process may wait for memory.
+    pub memory_pressure: f64,
+    /// Latest that a node may begin after the common start.
+    pub start_skew: f64,
+    /// Latest that a planned departure or return may come.
+    pub churn_late: f64,
+    /// Largest jump of the host's wall clock.
+    pub clock_step: f64,
+    /// Longest that a node's process may stand still.
+    pub stall: f64,
+}
+
+impl Default for Validity {
+    fn default() -> Self {
+        Self {
+            calibrate: 0.5,
+            link_rate: 0.03,
+            host_busy: 0.95,
+            host_softirq: 0.5,
+            host_steal: 0.05,
+            memory_pressure: 0.05,
+            start_skew: 0.1,
+            churn_late: 1.0,
+            clock_step: 0.1,
+            stall: 1.0,
+        }
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! Every node keeps one connection to the gate and speaks JSON lines on it. Nodes whose boot id is the gate's share
 //! its clock; the others estimate the difference from a few round trips (the shortest counts, as in NTP, RFC 5905
-//! §10). When all that are expected are ready, the gate names one absolute moment; who comes later gets the same.
+//! §10). When all that are expected are ready, one node of each kind of link tries what its link carries
+//! ([`super::calibration`]), off the trial's record; then the gate names one absolute moment for all; who comes later
+//! gets the same.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,9 +20,9 @@ use tokio::sync::watch;
 
 use super::clock::{self, Epoch};
 use super::report::Reporter;
-use super::{Failure, web};
+use super::{Failure, calibration, web};
 use crate::event::Event;
-use crate::node::{NAME_MAX, NodeSpec, Role};
+use crate::node::{Link, NAME_MAX, NodeSpec, Role};
 
 /// From the last node's `ready` to the start: long enough for the word to reach everybody.
 const LEAD: Duration = Duration::from_millis(150);
@@ -28,15 +30,18 @@ const LEAD: Duration = Duration::from_millis(150);
 const LEAD_PER_NODE: Duration = Duration::from_millis(1);
 /// Longest line, bytes.
 const LINE_MAX: u64 = 4096;
+/// At most so many kinds of links are tried, evenly spread over the rates.
+const KINDS_MAX: usize = 8;
 /// Round trips from which a clock's offset is estimated.
 const PINGS: u32 = 8;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum ToGate {
-    Hello { node: String, role: Role },
+    Hello { node: String, role: Role, link: Option<Link> },
     Ping,
     Ready,
+    Calibrated,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -44,6 +49,7 @@ enum ToGate {
 enum ToNode {
     Welcome { boot_id: String },
     Pong { mono: u64 },
+    Calibrate { ns: u64 },
     Go { at: u64, server: Option<IpAddr> },
 }
 
@@ -115,15 +121,23 @@ pub async fn pass(
     let broken = |e: LineError| Failure::trial(format!("the gate at `{gate}` broke off: {e}"));
     let stream = web::connect_patiently(gate).await.map_err(|e| Failure::trial(format!("no gate at `{gate}`: {e}")))?;
     let mut lines = Lines::new(stream).map_err(|e| broken(e.into()))?;
-    lines.send(&ToGate::Hello { node: spec.name.clone(), role: spec.role }).await.map_err(broken)?;
+    let hello = ToGate::Hello { node: spec.name.clone(), role: spec.role, link: spec.link };
+    lines.send(&hello).await.map_err(broken)?;
     let ToNode::Welcome { boot_id: theirs } = lines.receive().await.map_err(broken)? else {
         return Err(Failure::trial(format!("the gate at `{gate}` did not say welcome")));
     };
     let (offset, offset_error) = if theirs == boot_id { (0, 0) } else { estimate(&mut lines).await.map_err(broken)? };
     reporter.emit(Event::Ready { offset, offset_error });
     lines.send(&ToGate::Ready).await.map_err(broken)?;
-    let ToNode::Go { at, server } = lines.receive().await.map_err(broken)? else {
-        return Err(Failure::trial(format!("the gate at `{gate}` did not say when to go")));
+    let (at, server) = loop {
+        match (lines.receive().await.map_err(broken)?, spec.link) {
+            (ToNode::Go { at, server }, _) => break (at, server),
+            (ToNode::Calibrate { ns }, Some(link)) => {
+                reporter.emit(Event::Calibrated(calibration::calibrate(gate.ip(), link, ns).await?));
+                lines.send(&ToGate::Calibrated).await.map_err(broken)?;
+            }
+            _ => return Err(Failure::trial(format!("the gate at `{gate}` did not say when to go"))),
+        }
     };
     let go = at.saturating_add_signed(-offset);
     let rejoined = go < clock::monotonic();
@@ -153,19 +167,36 @@ async fn estimate(lines: &mut Lines) -> Result<(i64, u64), LineError> {
 #[derive(Debug)]
 pub struct Keeper {
     expect: u32,
+    /// How long each direction of a link is tried, ns.
+    calibrate: u64,
     boot_id: String,
     reporter: Rc<Reporter>,
     ready: RefCell<BTreeSet<String>>,
+    /// Each kind of link, by its rates, and the first node that has it.
+    kinds: RefCell<BTreeMap<(u64, u64), String>>,
     server: Cell<Option<IpAddr>>,
-    opened: watch::Sender<Option<u64>>,
+    stage: watch::Sender<Stage>,
+}
+
+/// How far the gate is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stage {
+    /// Some are not ready.
+    Waiting,
+    /// All are; these have still to try their links.
+    Trying(BTreeSet<String>),
+    /// The common start is named, ns.
+    Open(u64),
 }
 
 impl Keeper {
-    /// A closed gate that opens when `expect` nodes are ready.
+    /// A closed gate that opens when `expect` nodes are ready and each direction of each kind of link was tried for
+    /// `calibrate` ns.
     #[must_use]
-    pub fn new(expect: u32, boot_id: String, reporter: Rc<Reporter>) -> Self {
-        let (opened, _) = watch::channel(None);
-        Self { expect, boot_id, reporter, ready: RefCell::default(), server: Cell::new(None), opened }
+    pub fn new(expect: u32, calibrate: u64, boot_id: String, reporter: Rc<Reporter>) -> Self {
+        let (stage, _) = watch::channel(Stage::Waiting);
+        let (ready, kinds) = (RefCell::default(), RefCell::default());
+        Self { expect, calibrate, boot_id, reporter, ready, kinds, server: Cell::new(None), stage }
     }
 
     /// Serves nodes until it is dropped.
@@ -194,34 +225,72 @@ impl Keeper {
         let mut name = None;
         loop {
             match lines.receive().await? {
-                ToGate::Hello { node, role } => {
+                ToGate::Hello { node, role, link } => {
                     if matches!(role, Role::HttpServer | Role::InitialSeed) {
                         self.server.set(Some(from));
                     }
-                    name = Some(node.chars().take(NAME_MAX).collect::<String>());
+                    let node = node.chars().take(NAME_MAX).collect::<String>();
+                    if let Some(link) = link {
+                        self.kinds.borrow_mut().entry((link.up, link.down)).or_insert_with(|| node.clone());
+                    }
+                    name = Some(node);
                     lines.send(&ToNode::Welcome { boot_id: self.boot_id.clone() }).await?;
                 }
                 ToGate::Ping => lines.send(&ToNode::Pong { mono: clock::monotonic() }).await?,
                 ToGate::Ready => {
                     let Some(name) = name.take() else { return Ok(()) };
-                    self.arrived(name);
-                    let mut opened = self.opened.subscribe();
-                    let Ok(at) = opened.wait_for(Option::is_some).await.map(|at| *at) else { return Ok(()) };
-                    lines.send(&ToNode::Go { at: at.expect("it was waited for"), server: self.server.get() }).await?;
+                    self.arrived(&name);
+                    let mut stage = self.stage.subscribe();
+                    let mine = |stage: &Stage| match stage {
+                        Stage::Waiting => false,
+                        Stage::Trying(nodes) => nodes.contains(&name),
+                        Stage::Open(_) => true,
+                    };
+                    let Ok(turn) = stage.wait_for(mine).await.map(|stage| stage.clone()) else { return Ok(()) };
+                    if matches!(turn, Stage::Trying(_)) {
+                        lines.send(&ToNode::Calibrate { ns: self.calibrate }).await?;
+                        let ToGate::Calibrated = lines.receive().await? else { return Ok(()) };
+                        self.tried(&name);
+                    }
+                    let opened = stage.wait_for(|stage| matches!(stage, Stage::Open(_))).await;
+                    let Ok(Stage::Open(at)) = opened.map(|stage| stage.clone()) else { return Ok(()) };
+                    lines.send(&ToNode::Go { at, server: self.server.get() }).await?;
                 }
+                ToGate::Calibrated => return Ok(()),
             }
         }
     }
 
-    fn arrived(&self, name: String) {
+    /// A node is ready; if it is the last one, links are tried.
+    fn arrived(&self, name: &str) {
         let mut ready = self.ready.borrow_mut();
-        ready.insert(name);
-        let nodes = u32::try_from(ready.len()).expect("far fewer nodes than 2^32");
-        if nodes >= self.expect && self.opened.borrow().is_none() {
-            let lead = LEAD + LEAD_PER_NODE * nodes;
-            let at = clock::monotonic() + u64::try_from(lead.as_nanos()).expect("a lead of less than a minute");
-            self.reporter.emit(Event::GateOpen { at, nodes });
-            self.opened.send_replace(Some(at));
+        ready.insert(name.to_owned());
+        if ready.len() < self.expect as usize || *self.stage.borrow() != Stage::Waiting {
+            return;
         }
+        let kinds = self.kinds.borrow();
+        let chosen = kinds.len().min(if self.calibrate == 0 { 0 } else { KINDS_MAX });
+        let chosen = (0..chosen).filter_map(|i| kinds.values().nth(i * kinds.len() / chosen)).cloned().collect();
+        self.advance(chosen, ready.len());
+    }
+
+    /// A node has tried its link.
+    fn tried(&self, name: &str) {
+        let Stage::Trying(mut left) = self.stage.borrow().clone() else { return };
+        left.remove(name);
+        self.advance(left, self.ready.borrow().len());
+    }
+
+    /// Waits for those that have still to try their links, or opens.
+    fn advance(&self, left: BTreeSet<String>, ready: usize) {
+        if !left.is_empty() {
+            self.stage.send_replace(Stage::Trying(left));
+            return;
+        }
+        let nodes = u32::try_from(ready).expect("far fewer nodes than 2^32");
+        let lead = LEAD + LEAD_PER_NODE * nodes;
+        let at = clock::monotonic() + u64::try_from(lead.as_nanos()).expect("a lead of less than a minute");
+        self.reporter.emit(Event::GateOpen { at, nodes });
+        self.stage.send_replace(Stage::Open(at));
     }
 }

@@ -9,6 +9,8 @@
 //! | [`report`] | events on standard output |
 //! | [`privileges`] | gives up all capabilities |
 //! | [`gate`] | one common start for all nodes |
+//! | [`calibration`] | what a link carries before the gate opens |
+//! | [`host`] | what the host does meanwhile |
 //! | [`ending`] | when and why a node stops |
 //! | [`storage`] | keeps and verifies what came |
 //! | [`progress`] | what was moved from and to whom |
@@ -17,10 +19,12 @@
 //! | [`http_server`], [`http_client`] | the two sides of client-server |
 //! | [`peer`], [`connection`] | the swarm core on real sockets |
 
+pub mod calibration;
 pub mod clock;
 pub mod connection;
 pub mod ending;
 pub mod gate;
+pub mod host;
 pub mod http_client;
 pub mod http_server;
 pub mod peer;
@@ -37,7 +41,7 @@ use std::rc::Rc;
 use self::clock::Epoch;
 use self::ending::Ending;
 use self::report::Reporter;
-use crate::event::{ErrorKind, Event, Shaped, exit};
+use crate::event::{Counters, ErrorKind, Event, Shaped, exit};
 use crate::link::{self, LinkError};
 use crate::node::{Gate, NodeSpec, Role};
 
@@ -142,7 +146,9 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
     privileges::drop_all().map_err(|e| Failure::machine(e.to_string()))?;
 
     let outcome = match spec.gate.clone() {
-        Gate::Keep { expect } => tracker::run(&spec, Rc::clone(&reporter), expect, boot_id, &mut ending).await,
+        Gate::Keep { expect, calibrate } => {
+            tracker::run(&spec, Rc::clone(&reporter), expect, calibrate, boot_id, &mut ending).await
+        }
         Gate::At { address } => {
             let address = address.parse().map_err(|e| Failure::trial(format!("gate address `{address}`: {e}")))?;
             let prepared = prepare(&spec, &reporter).await?;
@@ -156,6 +162,7 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
                     tokio::select! {
                         outcome = prepared.run(started, &mut ending) => outcome,
                         () = count_on(&reporter, &shaped) => unreachable!("it counts for ever"),
+                        () = host::stay_awake(&reporter) => unreachable!("it watches for ever"),
                     }
                 }
                 why = stopped() => {
@@ -213,8 +220,8 @@ impl Prepared {
     }
 }
 
-/// Time between two looks at the link's counters: a node that is killed leaves those of a few seconds before.
-const COUNT_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
+/// Time between two looks at the link's counters: what a link did over time, and what a node that is killed leaves.
+const COUNT_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 
 async fn count_on(reporter: &Reporter, shaped: &Shaped) {
     loop {
@@ -225,7 +232,7 @@ async fn count_on(reporter: &Reporter, shaped: &Shaped) {
 
 async fn count(reporter: &Reporter, shaped: &Shaped) {
     match link::counters(shaped).await {
-        Ok(counters) => reporter.emit(Event::Counters(counters)),
+        Ok(counters) => reporter.emit(Event::Counters(Counters { throttled: host::throttled(), ..counters })),
         Err(error) => reporter.emit(Event::Warning { message: format!("the link's counters cannot be read: {error}") }),
     }
 }

@@ -141,11 +141,13 @@ impl Prepared {
         let why = peer.take_part(self.listener, ending).await?;
         peer.report();
         peer.ledger.report_anyway();
+        peer.reporter.emit(Event::Left { why });
+        // It is gone for its neighbours at once, however long the goodbye takes on a link full of blocks.
+        peer.neighbours.clear();
         if why != Leave::Stopped {
             let event = Some(announce::Event::Stopped);
             let _ = tokio::time::timeout(GOODBYE, announce_to(peer.tracker, peer.request(event))).await;
         }
-        peer.reporter.emit(Event::Left { why });
         Ok(())
     }
 }

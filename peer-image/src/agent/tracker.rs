@@ -1,4 +1,5 @@
-//! The tracker's node: gate, HTTP tracker (BEP 3, BEP 23), and the metainfo for whoever asks (`/file.torrent`).
+//! The tracker's node: gate, HTTP tracker (BEP 3, BEP 23), the metainfo for whoever asks (`/file.torrent`), the other
+//! end of calibrations, and a look at the host each second.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -17,10 +18,10 @@ use tokio::net::{TcpListener, TcpStream};
 use super::ending::Ending;
 use super::gate::Keeper;
 use super::report::Reporter;
-use super::{Failure, clock, web};
+use super::{Failure, calibration, clock, host, web};
 use crate::content;
 use crate::event::Event;
-use crate::node::{GATE_PORT, NodeSpec, TRACKER_PORT};
+use crate::node::{CALIBRATION_PORT, GATE_PORT, NodeSpec, TRACKER_PORT};
 use crate::seeds::{self, Stream};
 use crate::tracker::{Limits, Tracker};
 use crate::wire::announce;
@@ -44,12 +45,14 @@ pub async fn run(
     spec: &NodeSpec,
     reporter: Rc<Reporter>,
     expect: u32,
+    calibrate: u64,
     boot_id: String,
     ending: &mut Ending,
 ) -> Result<(), Failure> {
     // The gate first: nodes may come while the metainfo is made.
     let gate = web::listen(GATE_PORT).await?;
     let listener = web::listen(TRACKER_PORT).await?;
+    let other_end = web::listen(CALIBRATION_PORT).await?;
     reporter.emit(Event::Ready { offset: 0, offset_error: 0 });
     let metainfo = content::metainfo(&spec.file, &format!("http://tracker:{TRACKER_PORT}/announce"));
     let limits = Limits { reply: spec.policy.neighbours, ..Limits::default() };
@@ -59,11 +62,13 @@ pub async fn run(
         metainfo: metainfo.encode().into(),
         reporter: Rc::clone(&reporter),
     });
-    let keeper = Rc::new(Keeper::new(expect, boot_id, Rc::clone(&reporter)));
+    let keeper = Rc::new(Keeper::new(expect, calibrate, boot_id, Rc::clone(&reporter)));
     let why = tokio::select! {
         why = ending.wait() => why,
         () = keeper.serve(gate) => unreachable!("it serves for ever"),
         () = serve(office, listener) => unreachable!("it serves for ever"),
+        () = calibration::serve(other_end, Rc::clone(&reporter)) => unreachable!("it serves for ever"),
+        () = host::watch(Rc::clone(&reporter)) => unreachable!("it watches for ever"),
     };
     reporter.emit(Event::Left { why });
     Ok(())

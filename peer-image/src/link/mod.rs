@@ -105,7 +105,8 @@ pub async fn pin_neighbours(shaped: &Shaped, nodes: u32) -> Result<(), LinkError
     pin::pin(&handle, &interface, nodes).await
 }
 
-/// What the queues of a shaped link counted since they were made; zeros for an unshaped one.
+/// What the queues of a shaped link counted since they were made, and the rates that they have now; zeros for an
+/// unshaped one.
 ///
 /// Needs no capability. Must be called within a tokio runtime that drives sockets.
 ///
@@ -124,10 +125,10 @@ pub async fn counters(shaped: &Shaped) -> Result<Counters, LinkError> {
         index
             .and_then(|index| root(&queues, index))
             .filter(|queue| tbf::kind(queue) == Some(tbf::KIND))
-            .and_then(tbf::count)
+            .and_then(|queue| Some(Queue { rate: bits(Bucket::read(queue)?.bytes_per_s), ..tbf::count(queue)? }))
             .ok_or_else(|| LinkError::Unshaped { interface: interface.to_owned() })
     };
-    Ok(Counters { up: count(up, &shaped.interface)?, down: count(down, MIRROR)? })
+    Ok(Counters { up: count(up, &shaped.interface)?, down: count(down, MIRROR)?, throttled: None })
 }
 
 fn bucket(rate: u64, interface: &Interface) -> Result<Bucket, LinkError> {

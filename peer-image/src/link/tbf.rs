@@ -347,7 +347,7 @@ mod tests {
         let message = TcMessage::parse(&bytes).unwrap();
         assert_eq!(message.header.parent, TcHandle::ROOT);
         assert_eq!(kind(&message), Some(KIND));
-        assert_eq!(count(&message), Some(Queue { bytes: 0x0102, packets: 7 << 32, drops: 6, backlog: 5 }));
+        assert_eq!(count(&message), Some(Queue { bytes: 0x0102, packets: 7 << 32, drops: 6, backlog: 5, rate: 0 }));
         assert_eq!(count(&TcMessage::with_index(1)), None);
     }
 }

@@ -107,7 +107,7 @@ impl FakeDeployment {
         let parts = self.fake.parts.get(&spec.name);
         let part = parts.and_then(|parts| parts.get(*life)).cloned().unwrap_or(Part::Stays);
         *life += 1;
-        if let Gate::Keep { expect } = spec.gate {
+        if let Gate::Keep { expect, .. } = spec.gate {
             board.expect = expect as usize;
         }
         let voice = Voice { name: spec.name.clone(), seq: 0, notices: self.notices.clone() };
@@ -347,6 +347,7 @@ fn cell(schedule: Vec<plan::Event>) -> Cell {
             churn: None,
             start_timeout: 30.0,
             timeout: 60.0,
+            validity: plan::Validity::default(),
         },
         trials: vec![trial],
     }
@@ -415,7 +416,8 @@ async fn told_until(fake: Fake, schedule: Vec<plan::Event>, stop: watch::Receive
     let mut log = Writer::create(&dir).unwrap();
     let mut updates = Vec::new();
     let mut observer = |update| updates.push(update);
-    let result = run(&fake, &scope, &cell, &cell.trials[0], &mut log, &mut observer, stop).await;
+    let identity = Identity { repeat: 1, attempt: 1, key: String::new() };
+    let result = run(&fake, &scope, &cell, &cell.trials[0], identity, &mut log, &mut observer, stop).await;
     log.finish().unwrap();
     let lines: Vec<Line> = Reader::open(&dir).unwrap().map(Result::unwrap).collect();
     let event = |line: &Line| match line {

@@ -1,0 +1,433 @@
+//! Whether a trial is to be believed: what beside the swarm may have decided its time, with the number that says so.
+//!
+//! A trial is INVALID when a link was not what the plan says, when the host had no room for it, when its events came
+//! late, or when its log is not whole. Each cause stands on the trial's own log and on the limits of the experiment
+//! ([`Validity`]). What a log does not hold (it is older, or the kernel does not say) is not judged.
+
+use std::fmt;
+
+use peer_image::event::{Carried, Host, Leave};
+use peer_image::node::{Link, Role};
+
+use super::bounds::PAYLOAD_SHARE;
+use super::findings::Direction;
+use super::lives::{Life, NodeLog, Observed};
+use super::metrics::TrialRow;
+use super::peers;
+use crate::events::record::Outcome;
+use crate::plan::{Trial, Validity};
+
+/// A host's load is judged over stretches of this length, seconds; over the whole transfer if that is shorter.
+const STRETCH_S: f64 = 5.0;
+/// What a link may carry beyond its rate: the full bucket at the start, two looks at its counters apart from their
+/// clock readings. Bytes, and a share.
+const HEAD_START: f64 = 256.0 * 1024.0;
+/// File bytes that may be under way between two nodes when both are stopped.
+const UNDER_WAY: u64 = 64 << 10;
+/// File bytes that may be lost when a connection is cut: what sockets and queues hold.
+const CUT: u64 = 1 << 20;
+/// A node that is killed has not told of its last moments: so many seconds of its link.
+const UNTOLD_S: u64 = 2;
+
+/// Why a trial is not to be believed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Invalid {
+    /// D is below the bound: a mistake until shown otherwise.
+    BelowBound {
+        /// D, seconds.
+        measured: f64,
+        /// The bound at link rate, seconds.
+        bound: f64,
+    },
+    /// A link carried something else than its rate when it was tried.
+    LinkOff {
+        /// The node.
+        node: String,
+        /// Which direction.
+        direction: Direction,
+        /// What the plan says, bit/s.
+        planned: u64,
+        /// What it carried, headers included, bit/s.
+        carried: f64,
+    },
+    /// A link's rate in the kernel is not the plan's, or did not stay it.
+    LinkChanged {
+        /// The node.
+        node: String,
+        /// Which direction.
+        direction: Direction,
+        /// What the plan says, bit/s; `None`: it was to be unshaped.
+        planned: Option<u64>,
+        /// What the kernel said, bit/s; `None`: unshaped.
+        kernel: Option<u64>,
+    },
+    /// A link carried more than its rate allows.
+    CarriedMore {
+        /// The node.
+        node: String,
+        /// Which direction.
+        direction: Direction,
+        /// What the plan says, bit/s.
+        planned: u64,
+        /// What it carried on average, bit/s.
+        carried: f64,
+    },
+    /// The host had too little of something.
+    Host {
+        /// Of what.
+        what: Load,
+        /// The share.
+        share: f64,
+        /// Its limit.
+        limit: f64,
+    },
+    /// The kernel kept a node off the processors.
+    Throttled {
+        /// The node.
+        node: String,
+        /// For so long, seconds.
+        seconds: f64,
+    },
+    /// A node's process stood still.
+    Stalled {
+        /// The node.
+        node: String,
+        /// For so long, seconds.
+        seconds: f64,
+    },
+    /// Nodes did not begin together.
+    StartSkew {
+        /// Lateness of the last, seconds.
+        seconds: f64,
+        /// Its limit, seconds.
+        limit: f64,
+    },
+    /// A planned departure or return was late.
+    ChurnLate {
+        /// The largest lateness, seconds.
+        seconds: f64,
+        /// Its limit, seconds.
+        limit: f64,
+    },
+    /// The host's wall clock jumped.
+    ClockStepped {
+        /// By so much, seconds.
+        seconds: f64,
+    },
+    /// The log is not whole.
+    LinesLost {
+        /// Lines that are missing.
+        lines: u64,
+    },
+    /// A node's output could no longer be followed.
+    Unfollowed {
+        /// The node.
+        node: String,
+        /// Why.
+        reason: String,
+    },
+    /// What one node says it sent is not what the other says it received.
+    NotConserved {
+        /// Who sent.
+        from: String,
+        /// Who received.
+        to: String,
+        /// File bytes sent, as the sender says.
+        sent: u64,
+        /// File bytes received, as the receiver says.
+        received: u64,
+    },
+}
+
+/// What a host can have too little of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Load {
+    /// Processor time.
+    Busy,
+    /// Processor time in soft interrupts.
+    Softirq,
+    /// Processor time that the hypervisor took.
+    Steal,
+    /// Memory: time in which some process waited for it.
+    Memory,
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mbit = |rate: f64| rate / 1e6;
+        match self {
+            Self::BelowBound { measured, bound } => write!(
+                f,
+                "measured {measured:.3} s is below the bound of {bound:.3} s: no link can do that; a mistake until \
+                 shown otherwise"
+            ),
+            Self::LinkOff { node, direction, planned, carried } => {
+                let (planned, carried) = (mbit(*planned as f64), mbit(*carried));
+                let off = (carried / planned - 1.0) * 100.0;
+                write!(
+                    f,
+                    "`{node}`'s {direction} carried {carried:.3} mbit/s when it was tried, the plan says \
+                     {planned:.3} ({off:+.1} %)"
+                )
+            }
+            Self::LinkChanged { node, direction, planned, kernel } => {
+                let words = |rate: &Option<u64>| rate.map_or("unshaped".to_owned(), |rate| format!("{rate} bit/s"));
+                let (planned, kernel) = (words(planned), words(kernel));
+                write!(f, "`{node}`'s {direction} was {kernel} in the kernel, the plan says {planned}")
+            }
+            Self::CarriedMore { node, direction, planned, carried } => write!(
+                f,
+                "`{node}`'s {direction} carried {:.3} mbit/s on average, more than its {:.3}",
+                mbit(*carried),
+                mbit(*planned as f64)
+            ),
+            Self::Host { what, share, limit } => {
+                let (share, limit) = (share * 100.0, limit * 100.0);
+                match what {
+                    Load::Busy => write!(f, "the host's processors were {share:.0} % busy for {STRETCH_S} s")?,
+                    Load::Softirq => {
+                        write!(f, "soft interrupts took {share:.0} % of the host's processors for {STRETCH_S} s")?;
+                    }
+                    Load::Steal => write!(f, "the hypervisor took {share:.1} % of the host's processors")?,
+                    Load::Memory => write!(f, "processes waited for memory in {share:.1} % of the time")?,
+                }
+                write!(f, ", the limit is {limit:.0} %")
+            }
+            Self::Throttled { node, seconds } => {
+                write!(f, "the kernel kept `{node}` off the processors for {seconds:.3} s")
+            }
+            Self::Stalled { node, seconds } => write!(f, "`{node}` stood still for {seconds:.2} s"),
+            Self::StartSkew { seconds, limit } => write!(
+                f,
+                "the last node began {:.1} ms after the common start, the limit is {:.0} ms",
+                seconds * 1e3,
+                limit * 1e3
+            ),
+            Self::ChurnLate { seconds, limit } => {
+                write!(f, "a planned departure or return came {seconds:.2} s late, the limit is {limit} s")
+            }
+            Self::ClockStepped { seconds } => write!(f, "the host's clock jumped by {seconds:+.3} s"),
+            Self::LinesLost { lines } => write!(f, "{lines} lines are missing from the log"),
+            Self::Unfollowed { node, reason } => write!(f, "the output of `{node}` was lost: {reason}"),
+            Self::NotConserved { from, to, sent, received } => {
+                write!(f, "`{from}` sent {sent} bytes to `{to}`, which received {received}")
+            }
+        }
+    }
+}
+
+/// Everything that speaks against a trial, in a fixed order.
+pub(super) fn judge(limits: &Validity, trial: &Trial, observed: &Observed, row: &TrialRow) -> Vec<Invalid> {
+    let mut found = Vec::new();
+    if let Some((measured, bound)) = row.distribution_time_s.zip(row.bound_s)
+        && measured < bound
+    {
+        found.push(Invalid::BelowBound { measured, bound });
+    }
+    for node in trial.nodes.iter().filter(|node| node.role != Role::Tracker) {
+        let log = observed.node(&node.name);
+        for life in &log.lives {
+            kernel_rates(&node.name, node.link, life, &mut found);
+            if let Some(link) = node.link {
+                tried(limits, &node.name, link, life, &mut found);
+                carried(limits, &node.name, link, life, &mut found);
+            }
+        }
+        processes(limits, &node.name, log, &mut found);
+    }
+    host(limits, row, &mut found);
+    times(limits, observed, row, &mut found);
+    if row.lines_lost > 0 {
+        found.push(Invalid::LinesLost { lines: row.lines_lost });
+    }
+    for (node, reason) in &observed.unfollowed {
+        found.push(Invalid::Unfollowed { node: node.clone(), reason: reason.clone() });
+    }
+    conserved(trial, observed, &mut found);
+    found
+}
+
+const DIRECTIONS: [Direction; 2] = [Direction::Up, Direction::Down];
+
+/// The rate on a link of so many payload bytes over so many ns, headers included, bit/s. `None` if nothing came.
+#[must_use]
+pub fn link_rate(carried: Carried) -> Option<f64> {
+    (carried.ns > 0).then(|| carried.bytes as f64 * 8e9 / carried.ns as f64 / PAYLOAD_SHARE)
+}
+
+fn kernel_rates(node: &str, link: Option<Link>, life: &Life, found: &mut Vec<Invalid>) {
+    let planned = link.map(|link| [link.up, link.down]);
+    let shaped = life.shaped.as_ref().map(|it| [it.up.as_ref().map(|up| up.rate), it.down.as_ref().map(|it| it.rate)]);
+    let later = life.rates.iter().map(|(up, down)| [Some(*up), Some(*down)]);
+    for (i, direction) in DIRECTIONS.into_iter().enumerate() {
+        let planned = planned.map(|rates| rates[i]);
+        let mut seen = shaped.into_iter().chain(later.clone()).map(|rates| rates[i]);
+        if let Some(kernel) = seen.find(|kernel| *kernel != planned) {
+            found.push(Invalid::LinkChanged { node: node.to_owned(), direction, planned, kernel });
+        }
+    }
+}
+
+fn tried(limits: &Validity, node: &str, link: Link, life: &Life, found: &mut Vec<Invalid>) {
+    let Some(calibrated) = life.calibrated else { return };
+    let sides = [(Direction::Up, link.up, calibrated.up), (Direction::Down, link.down, calibrated.down)];
+    for (direction, planned, carried) in sides {
+        // Nothing at all is as far off as can be.
+        let carried = link_rate(carried).unwrap_or(0.0);
+        if (carried / planned as f64 - 1.0).abs() > limits.link_rate {
+            found.push(Invalid::LinkOff { node: node.to_owned(), direction, planned, carried });
+        }
+    }
+}
+
+/// More than its rate is impossible; less is what the swarm made of it.
+fn carried(limits: &Validity, node: &str, link: Link, life: &Life, found: &mut Vec<Invalid>) {
+    let (Some(first), Some(last)) = (life.carried.first(), life.carried.last()) else { return };
+    let seconds = last.0.saturating_sub(first.0) as f64 / 1e9;
+    let sides = [
+        (Direction::Up, link.up, last.1.saturating_sub(first.1)),
+        (Direction::Down, link.down, last.2.saturating_sub(first.2)),
+    ];
+    for (direction, planned, bytes) in sides {
+        let allowed = planned as f64 / 8.0 * seconds * (1.0 + limits.link_rate) + HEAD_START;
+        if seconds > 0.0 && bytes as f64 > allowed {
+            let carried = bytes as f64 * 8.0 / seconds;
+            found.push(Invalid::CarriedMore { node: node.to_owned(), direction, planned, carried });
+        }
+    }
+}
+
+fn processes(limits: &Validity, node: &str, log: &NodeLog, found: &mut Vec<Invalid>) {
+    let seconds = |ns: u64| ns as f64 / 1e9;
+    if let Some(ns) = peers::counters(log).throttled.filter(|ns| *ns > 0) {
+        found.push(Invalid::Throttled { node: node.to_owned(), seconds: seconds(ns) });
+    }
+    let longest = log.lives.iter().flat_map(|life| &life.stalls).max();
+    if let Some(seconds) = longest.map(|ns| seconds(*ns)).filter(|it| *it > limits.stall) {
+        found.push(Invalid::Stalled { node: node.to_owned(), seconds });
+    }
+}
+
+fn host(limits: &Validity, row: &TrialRow, found: &mut Vec<Invalid>) {
+    let loads = [
+        (Load::Busy, row.host_busy_max_share, limits.host_busy),
+        (Load::Softirq, row.host_softirq_max_share, limits.host_softirq),
+        (Load::Steal, row.host_steal_share, limits.host_steal),
+        (Load::Memory, row.memory_pressure_share, limits.memory_pressure),
+    ];
+    for (what, share, limit) in loads {
+        if let Some(share) = share.filter(|share| *share > limit) {
+            found.push(Invalid::Host { what, share, limit });
+        }
+    }
+}
+
+fn times(limits: &Validity, observed: &Observed, row: &TrialRow, found: &mut Vec<Invalid>) {
+    if let Some(seconds) = row.start_skew_max_s.filter(|it| *it > limits.start_skew) {
+        found.push(Invalid::StartSkew { seconds, limit: limits.start_skew });
+    }
+    if let Some(seconds) = row.churn_late_max_s.filter(|it| *it > limits.churn_late) {
+        found.push(Invalid::ChurnLate { seconds, limit: limits.churn_late });
+    }
+    // From one look to the next: what a clock is disciplined by over minutes is no jump.
+    let jumps = observed.host.windows(2).map(|pair| (pair[1].1.wall - pair[0].1.wall) as f64 / 1e9);
+    if let Some(seconds) = jumps.max_by(|a, b| a.abs().total_cmp(&b.abs())).filter(|it| it.abs() > limits.clock_step) {
+        found.push(Invalid::ClockStepped { seconds });
+    }
+}
+
+/// The pair of nodes whose books differ most, if they differ by more than can be under way.
+fn conserved(trial: &Trial, observed: &Observed, found: &mut Vec<Invalid>) {
+    if !matches!(observed.outcome, Some(Outcome::Completed | Outcome::Timeout { .. })) {
+        return;
+    }
+    let mut worst: Option<(u64, Invalid)> = None;
+    for from in &trial.nodes {
+        for to in trial.nodes.iter().filter(|to| to.name != from.name) {
+            let (sender, receiver) = (observed.node(&from.name), observed.node(&to.name));
+            let sent = peers::sent_to(sender, &to.name);
+            let received = peers::received_from(receiver, &from.name);
+            let untold = |log: &NodeLog, rate: Option<u64>| killed(log) * UNTOLD_S * rate.unwrap_or(0) / 8;
+            let stayed = stayed(sender) && stayed(receiver) && observed.outcome == Some(Outcome::Completed);
+            let cuts = (sender.lives.len() + receiver.lives.len()).saturating_sub(1) as u64;
+            let under_way = if stayed { UNDER_WAY } else { cuts * CUT };
+            let allowed = if sent >= received {
+                under_way + untold(receiver, to.link.map(|link| link.down))
+            } else {
+                // Of what a socket took, the last blocks may not be booked yet.
+                UNDER_WAY * cuts.max(1) + untold(sender, from.link.map(|link| link.up))
+            };
+            let off = sent.abs_diff(received);
+            if off > allowed && worst.as_ref().is_none_or(|(most, _)| off > *most) {
+                let (from, to) = (from.name.clone(), to.name.clone());
+                worst = Some((off, Invalid::NotConserved { from, to, sent, received }));
+            }
+        }
+    }
+    found.extend(worst.map(|(_, invalid)| invalid));
+}
+
+/// Whether a node was there from the common start to the trial's end.
+fn stayed(log: &NodeLog) -> bool {
+    let is_stop = |life: &Life| matches!(life.left, Some((_, Leave::Stopped)));
+    log.lives.len() == 1 && log.lives.iter().all(is_stop)
+}
+
+/// Lives that ended without a goodbye.
+fn killed(log: &NodeLog) -> u64 {
+    log.lives.iter().filter(|life| life.left.is_none()).count() as u64
+}
+
+/// A host's load over a transfer: shares of processor time and of time.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct HostLoad {
+    pub(super) busy: Option<f64>,
+    pub(super) busy_max: Option<f64>,
+    pub(super) softirq_max: Option<f64>,
+    pub(super) steal: Option<f64>,
+    pub(super) cpu_pressure: Option<f64>,
+    pub(super) memory_pressure: Option<f64>,
+    pub(super) memory_available_min: Option<u64>,
+}
+
+/// What the host did from the common start until `horizon` seconds later.
+pub(super) fn host_load(observed: &Observed, horizon: f64) -> HostLoad {
+    let Some(go) = observed.gate_open else { return HostLoad::default() };
+    let end = go.saturating_add((horizon * 1e9) as u64);
+    let from = observed.host.partition_point(|(at, _)| *at <= go).saturating_sub(1);
+    let to = observed.host.partition_point(|(at, _)| *at <= end);
+    let looks = observed.host.get(from..to).unwrap_or_default();
+    let (Some(first), Some(last)) = (looks.first(), looks.last()) else { return HostLoad::default() };
+    let time = |a: &(u64, Host), b: &(u64, Host)| b.0.saturating_sub(a.0) as f64 / 1e9;
+    let of_processors = |a: &(u64, Host), b: &(u64, Host), part: fn(&Host) -> u64| {
+        let all = b.1.total.saturating_sub(a.1.total);
+        (all > 0).then(|| part(&b.1).saturating_sub(part(&a.1)) as f64 / all as f64)
+    };
+    let busy: fn(&Host) -> u64 = |host| host.total - host.idle.min(host.total);
+    let waited = |part: fn(&Host) -> Option<u64>| {
+        let us = part(&last.1)?.saturating_sub(part(&first.1)?);
+        let seconds = time(first, last);
+        (seconds > 0.0).then(|| us as f64 / 1e6 / seconds)
+    };
+    let stretch = STRETCH_S.min(time(first, last));
+    let most = |part: fn(&Host) -> u64| {
+        let shares = looks.iter().enumerate().filter_map(|(i, a)| {
+            let b = looks[i + 1..].iter().find(|b| time(a, b) >= stretch - 0.05)?;
+            of_processors(a, b, part)
+        });
+        shares.reduce(f64::max)
+    };
+    HostLoad {
+        busy: of_processors(first, last, busy),
+        busy_max: most(busy),
+        softirq_max: most(|host| host.softirq),
+        steal: of_processors(first, last, |host| host.steal),
+        cpu_pressure: waited(|host| host.pressure_cpu),
+        memory_pressure: waited(|host| host.pressure_memory),
+        memory_available_min: looks.iter().map(|(_, host)| host.memory_available).min(),
+    }
+}
+
+#[cfg(test)]
+#[path = "validity_tests.rs"]
+mod tests;

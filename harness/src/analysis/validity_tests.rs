@@ -1,0 +1,242 @@
+//! Faults that are planted in a good trial's log, each of which must make it INVALID for its own reason alone.
+
+use peer_image::event::{Calibration, Carried, Counters, Event as NodeEvent, Host, Progress, Queue};
+
+use super::*;
+use crate::analysis::fixture::{GO, Log, S, cell};
+use crate::analysis::metrics::{Measured, Verdict, measure};
+use crate::plan::{Action, Architecture, Cell, Keeps};
+
+/// What a link of so many mbit carries in a second, as a share of its rate.
+fn carried(mbit: f64, share: f64) -> Carried {
+    Carried { bytes: (mbit * 1e6 / 8.0 * PAYLOAD_SHARE * share) as u64, ns: S }
+}
+
+/// A look at a host of two processors, 100 ticks a second each: so many of them busy.
+fn look(second: u64, busy: u64) -> Host {
+    Host {
+        cpus: 2,
+        total: second * 200,
+        idle: second * 200 - busy,
+        memory_available: 1 << 30,
+        memory_total: 4 << 30,
+        pressure_cpu: Some(second * 10_000),
+        pressure_memory: Some(0),
+        ..Host::default()
+    }
+}
+
+/// A trial of two peers in 40 s, above its bound of 26.8 s, with all that a log can hold to be judged by.
+fn good() -> (Cell, Log) {
+    let cell = cell(Architecture::ClientServer, 2, 1);
+    let mut log = Log::complete(&cell.trials[0], 40.0);
+    let mut tracker = log.life("tracker", GO - S);
+    tracker.event(NodeEvent::GateOpen { at: GO, nodes: 3 });
+    for second in 0..=41 {
+        tracker.at(GO - S / 2 + second * S, NodeEvent::Host(look(second, second * 40)));
+    }
+    (cell, log)
+}
+
+fn judged(cell: &Cell, log: &Log) -> Measured {
+    measure(cell, &cell.trials[0], &log.lines)
+}
+
+/// The reasons, which must be exactly one.
+fn reason(cell: &Cell, log: &Log) -> String {
+    let measured = judged(cell, log);
+    assert_eq!(measured.trial.verdict, Verdict::Invalid);
+    assert!(measured.trial.distribution_time_s.is_some(), "what was measured is shown");
+    assert!(!measured.trial.invalid.contains(';'), "{}", measured.trial.invalid);
+    measured.trial.invalid
+}
+
+/// Puts more events into the life of a node, before its last one.
+fn plant(log: &mut Log, node: &str, events: Vec<(u64, NodeEvent)>) {
+    let is_its = |line: &crate::events::record::Line| matches!(line, crate::events::record::Line::Node(record) if record.node == node);
+    let position = log.lines.iter().rposition(is_its).expect("it has a life");
+    let mut tail = log.lines.split_off(position);
+    let crate::events::record::Line::Node(last) = &mut tail[0] else { unreachable!("it is the node's") };
+    let seq = last.seq;
+    last.seq += events.len() as u64;
+    for (i, (mono, event)) in events.into_iter().enumerate() {
+        let (v, node) = (peer_image::event::VERSION, node.to_owned());
+        let record = peer_image::event::Record { v, node, seq: seq + i as u64, mono, event };
+        log.lines.push(crate::events::record::Line::Node(record));
+    }
+    log.lines.append(&mut tail);
+}
+
+#[test]
+fn a_calm_trial_is_valid_and_its_load_is_told() {
+    let (cell, mut log) = good();
+    let calibration = Calibration { up: carried(4.0, 0.99), down: carried(40.0, 1.0) };
+    plant(&mut log, "peer-1", vec![(GO + 39 * S, NodeEvent::Calibrated(calibration))]);
+    let measured = judged(&cell, &log);
+    assert_eq!((measured.trial.verdict, measured.trial.invalid.as_str()), (Verdict::Valid, ""));
+    assert_eq!(measured.trial.host_busy_share, Some(0.2));
+    assert_eq!(measured.trial.host_busy_max_share, Some(0.2));
+    assert!((measured.trial.link_error_max_share.unwrap() - 0.01).abs() < 1e-4);
+    assert_eq!(measured.trial.memory_available_min_bytes, Some(1 << 30));
+    assert!((measured.trial.cpu_pressure_share.unwrap() - 0.01).abs() < 1e-9);
+}
+
+#[test]
+fn a_link_that_was_off_its_rate_when_it_was_tried() {
+    for (up, expected) in
+        [(carried(4.0, 1.04), "+4.0 %"), (carried(4.0, 0.9), "-10.0 %"), (Carried::default(), "-100.0 %")]
+    {
+        let (cell, mut log) = good();
+        let calibration = Calibration { up, down: carried(40.0, 1.0) };
+        plant(&mut log, "peer-1", vec![(GO + 39 * S, NodeEvent::Calibrated(calibration))]);
+        let reason = reason(&cell, &log);
+        assert!(reason.starts_with("`peer-1`'s upload carried ") && reason.contains(expected), "{reason}");
+    }
+}
+
+#[test]
+fn a_link_that_was_changed_behind_our_back() {
+    let (cell, mut log) = good();
+    let counters = |up, down| {
+        let queue = |rate| Queue { rate, ..Queue::default() };
+        NodeEvent::Counters(Counters { up: queue(up), down: queue(down), throttled: None })
+    };
+    let events = vec![(GO + 38 * S, counters(4_000_000, 40_000_000)), (GO + 39 * S, counters(4_000_000, 80_000_000))];
+    plant(&mut log, "peer-2", events);
+    let reason = reason(&cell, &log);
+    assert_eq!(reason, "`peer-2`'s download was 80000000 bit/s in the kernel, the plan says 40000000 bit/s");
+}
+
+#[test]
+fn a_link_that_carried_more_than_it_can() {
+    let (cell, mut log) = good();
+    let counters = |bytes| {
+        let queue = Queue { bytes, ..Queue::default() };
+        NodeEvent::Counters(Counters { up: queue, down: Queue::default(), throttled: None })
+    };
+    // 100 MB in 20 s are 40 mbit/s, which is its rate; 200 MB are twice as much.
+    let events = |bytes| vec![(GO + 10 * S, counters(0)), (GO + 30 * S, counters(bytes))];
+    plant(&mut log, "server", events(100_000_000));
+    assert_eq!(judged(&cell, &log).trial.verdict, Verdict::Valid);
+    let (cell, mut log) = good();
+    plant(&mut log, "server", events(200_000_000));
+    assert_eq!(reason(&cell, &log), "`server`'s upload carried 80.000 mbit/s on average, more than its 40.000");
+}
+
+#[test]
+fn a_host_that_was_too_busy_for_five_seconds() {
+    let (cell, mut log) = good();
+    let busy = |second: u64| if second < 20 { second * 40 } else { 800 + (second - 20).min(6) * 198 };
+    for line in &mut log.lines {
+        if let crate::events::record::Line::Node(record) = line
+            && let NodeEvent::Host(host) = &mut record.event
+        {
+            *host = look(host.total / 200, busy(host.total / 200));
+        }
+    }
+    assert_eq!(reason(&cell, &log), "the host's processors were 99 % busy for 5 s, the limit is 95 %");
+}
+
+#[test]
+fn a_host_whose_time_was_taken_or_whose_memory_was_short() {
+    let plants: [(fn(&mut Host, u64), &str); 3] = [
+        (
+            |host, second| host.steal = second * 20,
+            "the hypervisor took 10.0 % of the host's processors, the limit is 5 %",
+        ),
+        (
+            |host, second| host.pressure_memory = Some(second * 200_000),
+            "processes waited for memory in 20.0 % of the time",
+        ),
+        (|host, second| host.softirq = second * 120, "soft interrupts took 60 % of the host's processors"),
+    ];
+    for (change, expected) in plants {
+        let (cell, mut log) = good();
+        for line in &mut log.lines {
+            if let crate::events::record::Line::Node(record) = line
+                && let NodeEvent::Host(host) = &mut record.event
+            {
+                let second = host.total / 200;
+                change(host, second);
+            }
+        }
+        let reason = reason(&cell, &log);
+        assert!(reason.starts_with(expected), "{reason}");
+    }
+}
+
+#[test]
+fn a_clock_that_was_stepped() {
+    let (cell, mut log) = good();
+    for line in &mut log.lines {
+        if let crate::events::record::Line::Node(record) = line
+            && let NodeEvent::Host(host) = &mut record.event
+        {
+            // It drifts by 5 ms a second, which is no step, and jumps once.
+            host.wall =
+                (host.total / 200 * 5_000_000).cast_signed() - if host.total / 200 > 20 { 1_500_000_000 } else { 0 };
+        }
+    }
+    assert_eq!(reason(&cell, &log), "the host's clock jumped by -1.495 s");
+}
+
+#[test]
+fn a_node_that_stood_still_or_was_kept_off_the_processors() {
+    let (cell, mut log) = good();
+    plant(&mut log, "peer-1", vec![(GO + 20 * S, NodeEvent::Stalled { ns: 2 * S })]);
+    assert_eq!(reason(&cell, &log), "`peer-1` stood still for 2.00 s");
+    let (cell, mut log) = good();
+    let throttled = |ns| NodeEvent::Counters(Counters { throttled: Some(ns), ..Counters::default() });
+    plant(&mut log, "server", vec![(GO, throttled(5)), (GO + 20 * S, throttled(5 + S / 4))]);
+    assert_eq!(reason(&cell, &log), "the kernel kept `server` off the processors for 0.250 s");
+}
+
+#[test]
+fn a_start_and_a_churn_event_that_came_late() {
+    let (mut cell, log) = good();
+    cell.settings.validity.start_skew = 0.000_9;
+    assert_eq!(reason(&cell, &log), "the last node began 1.0 ms after the common start, the limit is 1 ms");
+    let (mut cell, mut log) = good();
+    let rejoin = Action::Rejoin(Keeps::Pieces);
+    for (at, action) in [(10 * S, Action::Crash), (12 * S, rejoin)] {
+        cell.trials[0].schedule.push(crate::plan::Event { at, node: "peer-2".to_owned(), action });
+        log.acted("peer-2", action, at, at + 1_200_000_000, None);
+    }
+    assert_eq!(reason(&cell, &log), "a planned departure or return came 1.20 s late, the limit is 1 s");
+}
+
+#[test]
+fn a_log_that_is_not_whole() {
+    let (cell, mut log) = good();
+    log.life("peer-1", GO + 50 * S).lose(3).event(NodeEvent::Warning { message: "late".to_owned() });
+    let measured = judged(&cell, &log);
+    assert!(measured.trial.invalid.contains("3 lines are missing from the log"), "{}", measured.trial.invalid);
+    let (cell, mut log) = good();
+    let (node, reason_) = ("peer-1".to_owned(), "its container is gone".to_owned());
+    log.controller(crate::events::record::Event::Lost { node, reason: reason_ });
+    assert_eq!(reason(&cell, &log), "the output of `peer-1` was lost: its container is gone");
+}
+
+#[test]
+fn books_that_do_not_balance() {
+    let (cell, mut log) = good();
+    let size = cell.trials[0].file.size;
+    let short = Progress { down: [("server".to_owned(), size - (2 << 20))].into(), ..Progress::default() };
+    plant(&mut log, "peer-2", vec![(GO + 40 * S, NodeEvent::Progress(short))]);
+    let expected = format!("`server` sent {size} bytes to `peer-2`, which received {}", size - (2 << 20));
+    assert_eq!(reason(&cell, &log), expected);
+}
+
+#[test]
+fn what_failed_or_was_stopped_is_not_called_invalid() {
+    let (cell, mut log) = good();
+    log.lines.retain(|line| {
+        !matches!(line, crate::events::record::Line::Controller(it) if matches!(it.event, crate::events::record::Event::End { .. }))
+    });
+    plant(&mut log, "peer-1", vec![(GO + 20 * S, NodeEvent::Stalled { ns: 2 * S })]);
+    let mut failed = Log::new();
+    failed.lines = log.lines.clone();
+    failed.controller(crate::events::record::Event::End { outcome: Outcome::Failed { reason: "it broke".to_owned() } });
+    assert_eq!(judged(&cell, &failed).trial.verdict, Verdict::Failed);
+    assert_eq!(judged(&cell, &log).trial.verdict, Verdict::BrokenOff);
+}

@@ -1,0 +1,106 @@
+//! Going on with a run that did not come to its end: which one, and what of it stands.
+//!
+//! A trial stands if its log is whole, valid (or failed by its own fault), and of the same key: the same settings,
+//! nodes, schedule, seed and image. What is cut off is set aside, never removed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::results::{self, ResultsError, Run};
+use super::run::Experiment;
+use crate::analysis::metrics::{Measured, Verdict};
+use crate::events::log::{ReadError, Reader};
+use crate::events::record::{Event, Line};
+use crate::plan::{Cell, Plan, Trial, Turn};
+
+/// The latest run of this very plan below `out`, if there is one that nobody else is running.
+pub(super) fn find(out: &Path, experiment: &Experiment) -> Result<Option<Run>, ResultsError> {
+    let parent = out.join(&experiment.plan.name);
+    let Ok(entries) = fs::read_dir(&parent) else { return Ok(None) };
+    let mut dirs: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    dirs.sort();
+    for dir in dirs.into_iter().rev() {
+        // What is no run, or damaged, is not what is looked for.
+        let Ok((plan, manifest)) = results::open(&dir) else { continue };
+        if plan != experiment.plan {
+            continue;
+        }
+        let Some(lock) = results::lock(&dir)? else { continue };
+        return Ok(Some(Run { dir, manifest, resumed: true, _lock: lock }));
+    }
+    Ok(None)
+}
+
+/// What stands of a trial.
+pub(super) enum Standing {
+    /// Nothing is to be done.
+    Done(Vec<Measured>),
+    /// This attempt is to be made.
+    Open {
+        /// INVALID attempts before it.
+        earlier: Vec<Measured>,
+        /// Which.
+        attempt: u32,
+    },
+}
+
+/// Looks at what there is of a trial, and sets aside what is cut off or of another key.
+pub(super) fn standing(
+    run: &Run,
+    plan: &Plan,
+    cell: &Cell,
+    trial: &Trial,
+    turn: &Turn,
+    key: &str,
+) -> Result<Standing, ResultsError> {
+    let mut earlier = Vec::new();
+    for attempt in 1.. {
+        let dir = results::trial_dir(&run.dir, cell, turn.repeat, attempt);
+        if !dir.exists() {
+            return Ok(Standing::Open { earlier, attempt });
+        }
+        match results::measure(&run.dir, cell, trial, turn.repeat, attempt) {
+            Ok(Some(measured))
+                if measured.trial.verdict != Verdict::BrokenOff && keyed(&dir).as_deref() == Some(key) =>
+            {
+                if measured.trial.verdict != Verdict::Invalid || turn.repeat == 0 {
+                    earlier.extend(Some(measured).filter(|_| turn.repeat > 0));
+                    return Ok(Standing::Done(earlier));
+                }
+                earlier.push(measured);
+                if attempt > plan.retries && run.manifest.status != "finished" {
+                    return Ok(Standing::Done(earlier));
+                }
+            }
+            Ok(_) | Err(ResultsError::Log(ReadError::Damaged { .. })) => {
+                set_aside(&dir)?;
+                return Ok(Standing::Open { earlier, attempt });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    unreachable!("the loop ends by itself")
+}
+
+/// The key in the first line of a log.
+fn keyed(dir: &Path) -> Option<String> {
+    match Reader::open(dir).ok()?.next()?.ok()? {
+        Line::Controller(record) => match record.event {
+            Event::Trial { key, .. } => Some(key),
+            _ => None,
+        },
+        Line::Node(_) => None,
+    }
+}
+
+/// Renames the directory of an attempt that does not stand to one that nobody reads as a trial.
+fn set_aside(dir: &Path) -> Result<(), ResultsError> {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for n in 1.. {
+        let aside = dir.with_file_name(format!("{name}-cut-{n}"));
+        if !aside.exists() {
+            return fs::rename(dir, &aside).map_err(|source| ResultsError::Write { path: aside, source });
+        }
+    }
+    unreachable!("the loop ends by itself")
+}

@@ -1,0 +1,186 @@
+//! One experiment's trials, one after the other: each logged, measured and added to the report before the next begins.
+//!
+//! A trial that is INVALID is run again, up to the plan's number of retries. What an earlier process measured in the
+//! same directory is kept ([`resume`](super::resume)): nothing is measured twice.
+
+use tokio::sync::watch;
+
+use super::onlooker::Onlooker;
+use super::plan::estimates;
+use super::results::{self, Run};
+use super::resume::{self, Standing};
+use super::run::RunError;
+use super::say;
+use crate::analysis::metrics::{Measured, Verdict};
+use crate::analysis::summary;
+use crate::events::log::Writer;
+use crate::exit::Exit;
+use crate::plan::{Cell, Plan, Trial, Turn};
+use crate::report::plan::{rough, trial_seconds};
+use crate::report::progress::Progress;
+use crate::report::terminal;
+use crate::runtime::docker::Docker;
+use crate::runtime::trial::{self, Signal};
+use crate::runtime::{Runtime as _, Scope};
+
+/// One experiment under way.
+pub(super) struct Sweep<'a> {
+    pub(super) docker: &'a Docker,
+    pub(super) plan: &'a Plan,
+    pub(super) run: &'a mut Run,
+    pub(super) stop: &'a watch::Receiver<Option<Signal>>,
+}
+
+impl Sweep<'_> {
+    /// Runs what is to be run. The report is written after each trial, and before any error is returned.
+    pub(super) async fn run(&mut self) -> Result<Exit, RunError> {
+        let plan = self.plan;
+        say(format_args!("{}: {} → {}", plan.name, count(plan), self.run.dir.display()));
+        let mut progress = Progress::new();
+        let ended = self.turns(&mut progress).await;
+        progress.finish();
+        let signal = *self.stop.borrow();
+        let status = match (&ended, signal) {
+            (Err(_), _) => "failed",
+            (Ok(()), Some(_)) => "interrupted",
+            (Ok(()), None) => "finished",
+        };
+        // Even after an error: what can be kept is kept. The first error is the one that tells most.
+        let kept = results::finish(self.run, status).and_then(|()| self.derive());
+        if let Ok(analysis) = &kept {
+            say(format_args!("\n{}", terminal::summary(analysis).trim_end()));
+            say(format_args!("report: {}", self.run.dir.join("report.md").display()));
+        }
+        ended?;
+        let analysis = kept?;
+        Ok(match signal {
+            Some(Signal::Interrupt) => Exit::Interrupted,
+            Some(Signal::Terminate) => Exit::Terminated,
+            None => verdict(&analysis.trials),
+        })
+    }
+
+    fn derive(&self) -> Result<summary::Analysis, results::ResultsError> {
+        let analysis = results::analyse(&self.run.dir, self.plan)?;
+        results::derive(&self.run.dir, &self.run.manifest, &analysis)?;
+        Ok(analysis)
+    }
+
+    async fn turns(&mut self, progress: &mut Progress) -> Result<(), RunError> {
+        results::begin(self.run)?;
+        let (plan, docker, stop) = (self.plan, self.docker, self.stop);
+        let turns: Vec<(&Turn, &Cell, &Trial)> = plan.turns().collect();
+        let total = u32::try_from(turns.len()).expect("a plan has far fewer trials than 2^32");
+        let seconds = seconds_of_turns(plan, &turns);
+        let mut measured: Vec<Measured> = Vec::new();
+        for (number, (turn, cell, trial)) in turns.into_iter().enumerate() {
+            let key = results::key(cell, trial, docker.facts());
+            let mut attempt = match resume::standing(self.run, plan, cell, trial, turn, &key)? {
+                Standing::Done(earlier) => {
+                    measured.extend(earlier);
+                    continue;
+                }
+                Standing::Open { earlier, attempt } => {
+                    measured.extend(earlier);
+                    attempt
+                }
+            };
+            let left = rough(seconds[number..].iter().sum());
+            loop {
+                let name = match (turn.repeat, attempt) {
+                    (0, _) => format!("{} warm-up", cell.id),
+                    (repeat, 1) => format!("{} #{repeat}", cell.id),
+                    (repeat, attempt) => format!("{} #{repeat}, attempt {attempt}", cell.id),
+                };
+                let number = u32::try_from(number + 1).expect("fewer than 2^32");
+                progress.trial_begins(&name, number, total, &left);
+                let result = self.attempt(cell, trial, turn, attempt, key.clone(), progress).await;
+                // Its log may be there even if it could not go on.
+                let outcome = results::measure(&self.run.dir, cell, trial, turn.repeat, attempt);
+                let ran = outcome.as_ref().ok().and_then(Option::as_ref);
+                progress.trial_ends(ran.and_then(|m| m.trial.distribution_time_s));
+                let invalid = ran.filter(|m| m.trial.verdict == Verdict::Invalid).map(|m| m.trial.invalid.clone());
+                result?;
+                let outcome = outcome?;
+                if turn.repeat == 0 {
+                    break;
+                }
+                measured.extend(outcome);
+                let analysis = summary::analyse(plan, in_plans_order(plan, &measured));
+                results::derive(&self.run.dir, &self.run.manifest, &analysis)?;
+                let Some(why) = invalid else { break };
+                progress.note(&format!("INVALID: {why}"));
+                if attempt > plan.retries || stop.borrow().is_some() {
+                    break;
+                }
+                attempt += 1;
+            }
+            if stop.borrow().is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn attempt(
+        &self,
+        cell: &Cell,
+        trial: &Trial,
+        turn: &Turn,
+        attempt: u32,
+        key: String,
+        progress: &mut Progress,
+    ) -> Result<(), RunError> {
+        let dir = results::trial_dir(&self.run.dir, cell, turn.repeat, attempt);
+        let mut log = Writer::create(&dir)?;
+        let scope = Scope {
+            run: self.run.manifest.run.clone(),
+            trial: format!("{}/{}", cell.id, dir.file_name().unwrap_or_default().to_string_lossy()),
+        };
+        let identity = trial::Identity { repeat: turn.repeat, attempt, key };
+        let mut show = Onlooker::new(trial, progress);
+        let mut observer = |update| show.update(update);
+        let ended =
+            trial::run(self.docker, &scope, cell, trial, identity, &mut log, &mut observer, self.stop.clone()).await;
+        log.finish()?;
+        ended?;
+        Ok(())
+    }
+}
+
+/// How long each turn is expected to take, seconds.
+fn seconds_of_turns(plan: &Plan, turns: &[(&Turn, &Cell, &Trial)]) -> Vec<f64> {
+    let estimates = estimates(plan);
+    let of = |cell: &Cell| plan.cells.iter().position(|it| it.id == cell.id).map(|index| &estimates[index]);
+    turns.iter().map(|(_, cell, trial)| of(cell).map_or(0.0, |estimate| trial_seconds(cell, estimate, trial))).collect()
+}
+
+/// Cell by cell, repeat by repeat, attempt by attempt, in whatever order they ran.
+fn in_plans_order(plan: &Plan, measured: &[Measured]) -> Vec<Measured> {
+    let mut measured = measured.to_vec();
+    let cell = |m: &Measured| plan.cells.iter().position(|cell| cell.id == m.trial.cell);
+    measured.sort_by_key(|m| (cell(m), m.trial.repeat, m.trial.attempt));
+    measured
+}
+
+/// What the trials come to: of each, its last attempt counts. A trial that failed weighs more than one that is
+/// INVALID, because the swarm may be at fault.
+fn verdict(trials: &[crate::analysis::metrics::TrialRow]) -> Exit {
+    let is_last = |row: &&crate::analysis::metrics::TrialRow| {
+        !trials.iter().any(|it| it.cell == row.cell && it.repeat == row.repeat && it.attempt > row.attempt)
+    };
+    let ends = |verdict| trials.iter().filter(is_last).any(|row| row.verdict == verdict);
+    if ends(Verdict::Failed) || ends(Verdict::BrokenOff) {
+        Exit::Trial
+    } else if ends(Verdict::Invalid) {
+        Exit::Invalid
+    } else {
+        Exit::Fine
+    }
+}
+
+fn count(plan: &Plan) -> String {
+    let (cells, trials) = (plan.cells.len(), plan.cells.iter().map(|cell| cell.trials.len()).sum::<usize>());
+    let s = |n: usize| if n == 1 { "" } else { "s" };
+    format!("{cells} cell{}, {trials} trial{}", s(cells), s(trials))
+}

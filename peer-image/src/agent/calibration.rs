@@ -1,0 +1,162 @@
+//! What a link carries while nothing else is on it, in both directions, agent to agent.
+//!
+//! A node asks the tracker's node, which is unshaped, to take or to send for a while. The side that receives counts:
+//! payload from the first arrival after [`SETTLE`] to the last one. By then the token bucket, which begins full, is
+//! empty, so that what arrives is the link's rate and nothing else. Both ends stop with an empty queue: the receiver
+//! reads to the end.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::report::Reporter;
+use super::{Failure, clock, web};
+use crate::event::{Calibration, Carried};
+use crate::node::{CALIBRATION_PORT, Link};
+
+/// Arrivals of the first so many ns do not count: the bucket's head start, and TCP's slow start.
+const SETTLE: u64 = 150_000_000;
+/// Bytes written and read at a time.
+const CHUNK: usize = 16 * 1024;
+/// A sender holds what its link carries in so many milliseconds, within these limits, bytes: enough to keep the link
+/// busy, and little, because the receiver waits for it in the end.
+const AHEAD_MS: u64 = 50;
+const AHEAD_MIN: u64 = 32 * 1024;
+const AHEAD_MAX: u64 = 4 << 20;
+/// Longest time that anybody may ask for, ns.
+const LONGEST: u64 = 60_000_000_000;
+/// Longest silence on a connection.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The request for an upload, and for a download: the letter, then how long (ns) and the link's rate (bit/s).
+const UP: u8 = b'u';
+const DOWN: u8 = b'd';
+
+/// Tries a link of these rates for `ns` in each direction, against the tracker's node.
+///
+/// # Errors
+/// If that node cannot be reached or breaks off.
+pub async fn calibrate(tracker: IpAddr, link: Link, ns: u64) -> Result<Calibration, Failure> {
+    let broken = |e: io::Error| Failure::trial(format!("the link could not be tried against `{tracker}`: {e}"));
+    let up = async {
+        let mut stream = begin(tracker, UP, ns, link.up).await?;
+        send(&mut stream, ns, link.up).await?;
+        Ok(Carried { bytes: stream.read_u64().await?, ns: stream.read_u64().await? })
+    };
+    let up = up.await.map_err(broken)?;
+    let down = async {
+        let mut stream = begin(tracker, DOWN, ns, link.down).await?;
+        receive(&mut stream).await
+    };
+    Ok(Calibration { up, down: down.await.map_err(broken)? })
+}
+
+async fn begin(tracker: IpAddr, letter: u8, ns: u64, rate: u64) -> io::Result<TcpStream> {
+    let mut stream = web::connect(SocketAddr::new(tracker, CALIBRATION_PORT)).await?;
+    stream.write_u8(letter).await?;
+    stream.write_u64(ns).await?;
+    stream.write_u64(rate).await?;
+    Ok(stream)
+}
+
+/// Takes and sends for whoever asks, until it is dropped.
+pub async fn serve(listener: TcpListener, reporter: Rc<Reporter>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Whoever asked sees that it broke off, and says so.
+                tokio::task::spawn_local(async { attend(stream).await.ok() });
+            }
+            Err(error) => web::accept_failed(&reporter, &error).await,
+        }
+    }
+}
+
+async fn attend(mut stream: TcpStream) -> io::Result<()> {
+    let letter = stream.read_u8().await?;
+    let ns = stream.read_u64().await?.min(LONGEST);
+    let rate = stream.read_u64().await?;
+    match letter {
+        UP => {
+            let carried = receive(&mut stream).await?;
+            stream.write_u64(carried.bytes).await?;
+            stream.write_u64(carried.ns).await
+        }
+        DOWN => send(&mut stream, ns, rate).await,
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// Keeps a link of that rate busy for so long, then says that this was all.
+async fn send(stream: &mut TcpStream, ns: u64, rate: u64) -> io::Result<()> {
+    web::tune(stream)?;
+    let ahead = (rate / 8 * AHEAD_MS / 1000).clamp(AHEAD_MIN, AHEAD_MAX);
+    SockRef::from(&*stream).set_send_buffer_size(usize::try_from(ahead).unwrap_or(usize::MAX))?;
+    let end = clock::monotonic() + ns;
+    let chunk = vec![0; CHUNK];
+    while clock::monotonic() < end {
+        stream.write_all(&chunk).await?;
+    }
+    stream.shutdown().await
+}
+
+/// Counts what arrives until the other side has no more.
+async fn receive(stream: &mut TcpStream) -> io::Result<Carried> {
+    let mut buffer = vec![0; 4 * CHUNK];
+    let mut count = Count::default();
+    loop {
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut buffer));
+        match read.await.map_err(|_| io::ErrorKind::TimedOut)?? {
+            0 => return Ok(count.carried()),
+            bytes => count.arrived(clock::monotonic(), bytes as u64),
+        }
+    }
+}
+
+/// Arrivals, and from which on they count.
+#[derive(Debug, Default)]
+struct Count {
+    first: Option<u64>,
+    from: Option<u64>,
+    last: u64,
+    bytes: u64,
+}
+
+impl Count {
+    fn arrived(&mut self, now: u64, bytes: u64) {
+        let first = *self.first.get_or_insert(now);
+        if self.from.is_some() {
+            self.bytes += bytes;
+            self.last = now;
+        } else if now - first >= SETTLE {
+            self.from = Some(now);
+            self.last = now;
+        }
+    }
+
+    fn carried(&self) -> Carried {
+        Carried { bytes: self.bytes, ns: self.from.map_or(0, |from| self.last - from) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_arrives_after_the_head_start_counts() {
+        let mut count = Count::default();
+        // A bucket of 18 kB at once, then 1,448 bytes each 3 ms.
+        count.arrived(0, 18_000);
+        for packet in 1..=200 {
+            count.arrived(packet * 3_000_000, 1448);
+        }
+        assert_eq!(count.carried(), Carried { bytes: 150 * 1448, ns: 450_000_000 });
+        assert_eq!(Count::default().carried(), Carried::default());
+    }
+}

@@ -159,17 +159,28 @@ pub struct Skipped {
 /// Folds the lines of one trial, in the order of its log.
 #[must_use]
 pub fn fold<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Observed {
-    let mut observed = Observed { attempt: 1, ..Observed::default() };
+    let mut observed = Observed::new();
     for line in lines {
-        match line {
-            Line::Node(record) => observed.node_line(record),
-            Line::Controller(record) => observed.controller_line(record),
-        }
+        observed.take(line);
     }
     observed
 }
 
 impl Observed {
+    /// Of a log of which nothing was read yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { attempt: 1, ..Self::default() }
+    }
+
+    /// Takes in the next line of the log.
+    pub fn take(&mut self, line: &Line) {
+        match line {
+            Line::Node(record) => self.node_line(record),
+            Line::Controller(record) => self.controller_line(record),
+        }
+    }
+
     fn node_line(&mut self, record: &NodeRecord) {
         match record.event {
             NodeEvent::GateOpen { at, .. } => self.gate_open = Some(at),

@@ -349,26 +349,31 @@ pub struct Measured {
 /// Concludes one trial from its plan and the lines of its log, in the log's order. Pure.
 #[must_use]
 pub fn measure<'a>(cell: &Cell, trial: &Trial, lines: impl IntoIterator<Item = &'a Line>) -> Measured {
-    let observed = lives::fold(lines);
-    let completions = trial.nodes.iter().map(|node| completion(&observed, node));
+    conclude(cell, trial, &lives::fold(lines))
+}
+
+/// Concludes one trial from its plan and what its log tells. Pure.
+#[must_use]
+pub fn conclude(cell: &Cell, trial: &Trial, observed: &Observed) -> Measured {
+    let completions = trial.nodes.iter().map(|node| completion(observed, node));
     let last = last_completion(&trial.nodes, &completions.collect::<Vec<_>>());
     let distribution_time_s = last.filter(|_| observed.outcome == Some(Outcome::Completed));
-    let horizon = distribution_time_s.unwrap_or_else(|| last_sign(&observed));
+    let horizon = distribution_time_s.unwrap_or_else(|| last_sign(observed));
 
-    let churn = churn::rows(cell, trial, &observed);
+    let churn = churn::rows(cell, trial, observed);
     let peers: Vec<PeerRow> = trial
         .nodes
         .iter()
         .filter(|node| is_to_complete(node.role))
-        .map(|node| peers::row(cell, trial, node, &observed, &churn, horizon))
+        .map(|node| peers::row(cell, trial, node, observed, &churn, horizon))
         .collect();
-    let mut row = trial_row(cell, trial, &observed, &peers, &churn, distribution_time_s, horizon);
-    let invalid = validity::judge(&cell.settings.validity, trial, &observed, &row);
-    row.verdict = verdict(&row, &observed, &invalid);
+    let mut row = trial_row(cell, trial, observed, &peers, &churn, distribution_time_s, horizon);
+    let invalid = validity::judge(&cell.settings.validity, trial, observed, &row);
+    row.verdict = verdict(&row, observed, &invalid);
     if row.verdict == Verdict::Invalid {
         row.invalid = invalid.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     }
-    let findings = findings::of_trial(trial, &observed, &peers, &churn, &row, invalid);
+    let findings = findings::of_trial(trial, observed, &peers, &churn, &row, invalid);
     Measured { trial: row, peers, churn, findings }
 }
 

@@ -6,7 +6,7 @@ use super::bounds::{self, Term};
 use super::findings::{self, Finding, What};
 use super::metrics::{ChurnRow, Measured, PeerRow, TrialOutcome, TrialRow, Verdict};
 use super::statistics::{least, median, median_interval, most, outliers, variation};
-use crate::plan::{Architecture, Cell, Plan};
+use crate::plan::{Architecture, Cell, Plan, Trial};
 
 /// One cell over its repeats. Times and ratios are those of its completed trials.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,8 @@ pub struct SummaryRow {
     pub architecture: Architecture,
     /// N.
     pub peers: u32,
+    /// Peers that D waits for: all but those that the schedule removes for good. Of several repeats the fewest.
+    pub to_complete: u32,
     /// Trials that the plan has.
     pub planned: u32,
     /// Valid trials with a distribution time: what the columns below are over.
@@ -29,8 +31,10 @@ pub struct SummaryRow {
     pub timeout: u32,
     /// Trials that could not go on.
     pub failed: u32,
-    /// Trials that the user stopped, whose log is cut short, or that were never run.
+    /// Trials that the user stopped, or whose log is cut short.
     pub broken_off: u32,
+    /// Trials that were never run.
+    pub not_run: u32,
     /// Standard deviation of the distribution times over their mean: from 2 trials on.
     pub distribution_time_cv: Option<f64>,
     /// Trials whose time is far from the others' ([`outliers`]): flagged, and counted all the same.
@@ -117,7 +121,8 @@ pub struct Series {
     pub architecture: Architecture,
     /// The measured cells, ascending by N.
     pub points: Vec<Point>,
-    /// The bound over N, from 1 to the largest N of the run: (N, link rate, payload rate), seconds.
+    /// The bound over N, from 1 to the largest N of the run: (N, link rate, payload rate), seconds. Under churn, where
+    /// it depends on who leaves, the cells' own bounds.
     pub curve: Vec<(u32, f64, f64)>,
 }
 
@@ -232,12 +237,14 @@ fn summary_row(cell: &Cell, trials: &[TrialRow]) -> SummaryRow {
         levels: cell.levels.clone(),
         architecture: cell.settings.architecture,
         peers: cell.settings.peers(),
+        to_complete: count(cell.trials.iter().map(waited_for).min().unwrap_or(0)),
         planned,
         completed: count(times.len()),
         invalid: count(all.iter().filter(|trial| trial.verdict == Verdict::Invalid).count()),
         timeout: ended(&[TrialOutcome::Timeout]),
         failed: ended(&[TrialOutcome::Failed]),
-        broken_off: ended(&[TrialOutcome::Interrupted, TrialOutcome::LogIncomplete]) + never_run,
+        broken_off: ended(&[TrialOutcome::Interrupted, TrialOutcome::LogIncomplete]),
+        not_run: never_run,
         distribution_time_cv: variation(&times),
         outliers: count(outliers(&times).into_iter().filter(|is| *is).count()),
         distribution_time_median_s: median(&times),
@@ -265,6 +272,14 @@ fn summary_row(cell: &Cell, trials: &[TrialRow]) -> SummaryRow {
     }
 }
 
+fn churns(cell: &Cell) -> bool {
+    cell.trials.iter().any(|trial| !trial.schedule.is_empty())
+}
+
+fn waited_for(trial: &Trial) -> usize {
+    trial.nodes.iter().filter(|node| node.to_complete).count()
+}
+
 fn over_n(plan: &Plan, trials: &[TrialRow], summary: &[SummaryRow]) -> Vec<Series> {
     let largest = plan.cells.iter().map(|cell| cell.settings.peers()).max().unwrap_or(0);
     if plan.cells.iter().all(|cell| cell.settings.peers() == largest) {
@@ -279,7 +294,7 @@ fn over_n(plan: &Plan, trials: &[TrialRow], summary: &[SummaryRow]) -> Vec<Serie
         let position = series.iter().position(same).unwrap_or_else(|| {
             let label = std::iter::once(name(architecture)).chain(others.iter().map(|it| it.as_str()));
             let label = label.collect::<Vec<_>>().join(", ");
-            let curve = bounds::curve(&cell.settings, largest);
+            let curve = if churns(cell) { Vec::new() } else { bounds::curve(&cell.settings, largest) };
             let curve = curve.into_iter().map(|(n, bound)| (n, bound.seconds, bound.payload_seconds)).collect();
             series.push((others, Series { label, architecture, points: Vec::new(), curve }));
             series.len() - 1
@@ -290,11 +305,18 @@ fn over_n(plan: &Plan, trials: &[TrialRow], summary: &[SummaryRow]) -> Vec<Serie
             .filter_map(|it| it.distribution_time_s)
             .collect();
         times.sort_by(f64::total_cmp);
+        if churns(cell) {
+            series[position]
+                .1
+                .curve
+                .extend(row.bound_s.zip(row.bound_payload_s).map(|(link, payload)| (row.peers, link, payload)));
+        }
         series[position].1.points.push(Point { peers: row.peers, times, payload_ratio: row.payload_ratio });
     }
     let mut series: Vec<Series> = series.into_iter().map(|(_, series)| series).collect();
     for one in &mut series {
         one.points.sort_by_key(|point| point.peers);
+        one.curve.sort_by_key(|(n, ..)| *n);
     }
     series
 }

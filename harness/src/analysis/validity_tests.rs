@@ -139,7 +139,8 @@ fn a_host_that_was_too_busy_for_five_seconds() {
 
 #[test]
 fn a_host_whose_time_was_taken_or_whose_memory_was_short() {
-    let plants: [(fn(&mut Host, u64), &str); 3] = [
+    type Plant = (fn(&mut Host, u64), &'static str);
+    let plants: [Plant; 3] = [
         (
             |host, second| host.steal = second * 20,
             "the hypervisor took 10.0 % of the host's processors, the limit is 5 %",

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::analysis::lives::Observed;
 use crate::analysis::metrics::{self, Measured};
 use crate::analysis::summary::{self, Analysis};
 use crate::events::log::{ReadError, Reader};
@@ -285,8 +286,12 @@ pub fn measure(
         Err(ReadError::Missing { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let lines = reader.collect::<Result<Vec<_>, _>>()?;
-    Ok(Some(metrics::measure(cell, trial, &lines)))
+    // Line by line: a log may be larger than memory.
+    let mut observed = Observed::new();
+    for line in reader {
+        observed.take(&line?);
+    }
+    Ok(Some(metrics::conclude(cell, trial, &observed)))
 }
 
 /// What all logs come to that are there.

@@ -137,11 +137,10 @@ impl Sweep<'_> {
             run: self.run.manifest.run.clone(),
             trial: format!("{}/{}", cell.id, dir.file_name().unwrap_or_default().to_string_lossy()),
         };
-        let identity = trial::Identity { repeat: turn.repeat, attempt, key };
+        let identity = trial::Identity { scope, repeat: turn.repeat, attempt, key };
         let mut show = Onlooker::new(trial, progress);
         let mut observer = |update| show.update(update);
-        let ended =
-            trial::run(self.docker, &scope, cell, trial, identity, &mut log, &mut observer, self.stop.clone()).await;
+        let ended = trial::run(self.docker, cell, trial, identity, &mut log, &mut observer, self.stop.clone()).await;
         log.finish()?;
         ended?;
         Ok(())

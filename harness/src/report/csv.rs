@@ -48,7 +48,8 @@ const TRIALS: &[Column<TrialRow>] = columns!(TrialRow:
     churn_planned, churn_executed, churn_late_max_s, rejoins);
 
 const SUMMARY: &[Column<SummaryRow>] = columns!(SummaryRow:
-    cell, architecture, peers, planned, completed, invalid, timeout, failed, broken_off, distribution_time_cv, outliers,
+    cell, architecture, peers, to_complete, planned, completed, invalid, timeout, failed, broken_off, not_run,
+    distribution_time_cv, outliers,
     distribution_time_median_s,
     distribution_time_min_s, distribution_time_max_s, distribution_time_low_s, distribution_time_high_s, bound_s,
     bound_payload_s, binding_term, ratio, payload_ratio, efficiency, offload_share, duplicate_share,
@@ -83,19 +84,35 @@ pub fn summary(analysis: &Analysis) -> String {
 #[must_use]
 pub fn columns(analysis: &Analysis) -> String {
     let tables = serde_json::json!({
-        "peers.csv": described(PEERS, &[]),
-        "churn.csv": described(CHURN, &[]),
-        "trials.csv": described(TRIALS, &analysis.factors),
-        "summary.csv": described(SUMMARY, &analysis.factors),
+        "peers.csv": described("PeerRow", PEERS, &[]),
+        "churn.csv": described("ChurnRow", CHURN, &[]),
+        "trials.csv": described("TrialRow", TRIALS, &analysis.factors),
+        "summary.csv": described("SummaryRow", SUMMARY, &analysis.factors),
     });
     format!("{tables:#}\n")
 }
 
-fn described<R>(columns: &[Column<R>], factors: &[String]) -> Vec<serde_json::Value> {
+fn described<R>(row: &str, columns: &[Column<R>], factors: &[String]) -> Vec<serde_json::Value> {
     let fields = columns.iter().map(|column| (column.name, column.kind));
     let levels = factors.iter().map(|key| (key.as_str(), "text")).filter(|(key, _)| is_new(columns, key));
     let all = fields.chain(levels);
-    all.map(|(name, kind)| serde_json::json!({ "name": name, "type": kind, "unit": unit(name) })).collect()
+    all.map(|(name, kind)| {
+        let meaning = meaning(row, name).unwrap_or_else(|| "The cell's level of this factor.".to_owned());
+        serde_json::json!({ "name": name, "type": kind, "unit": unit(name), "meaning": meaning })
+    })
+    .collect()
+}
+
+/// What a column means: the documentation of its field, from the source itself, so that there is one text for both.
+fn meaning(row: &str, field: &str) -> Option<String> {
+    let sources = [include_str!("../analysis/metrics.rs"), include_str!("../analysis/summary.rs")];
+    let body = sources.iter().find_map(|source| source.split_once(&format!("pub struct {row} {{\n")))?.1;
+    let (before, _) = body.split_once(&format!("    pub {field}: "))?;
+    let mut lines: Vec<&str> = before.lines().rev().map_while(|line| line.trim().strip_prefix("///")).collect();
+    lines.reverse();
+    let text = lines.into_iter().map(str::trim).collect::<Vec<_>>().join(" ");
+    // Links to code mean nothing outside of it.
+    Some(text.replace("[`", "`").replace("`]", "`"))
 }
 
 /// The unit that a heading ends in; shares and ratios have none.
@@ -215,6 +232,12 @@ mod tests {
             assert_eq!(headings, columns.iter().map(|it| it["name"].as_str().unwrap()).collect::<Vec<_>>());
         }
         assert!(trials(&analysis).lines().next().unwrap().ends_with(",file.size"));
+        for table in ["peers.csv", "trials.csv", "summary.csv", "churn.csv"] {
+            for column in described[table].as_array().unwrap() {
+                assert!(!column["meaning"].as_str().unwrap().is_empty(), "{table}: {}", column["name"]);
+            }
+        }
+        assert_eq!(described["peers.csv"][4]["meaning"], "Its class.");
         let of = |name: &str| described["trials.csv"].as_array().unwrap().iter().find(|it| it["name"] == name).unwrap();
         let time = of("distribution_time_s");
         assert_eq!((&time["type"], &time["unit"]), (&"number".into(), &"s".into()));

@@ -7,6 +7,7 @@ use super::{COMPLETIONS, Facts, OVER_N};
 use crate::analysis::bounds::{PAYLOAD_SHARE, SEGMENT_FRAME, SEGMENT_PAYLOAD};
 use crate::analysis::metrics::{ChurnRow, ChurnStatus, PeerOutcome, PeerRow, TrialRow};
 use crate::analysis::summary::{Analysis, SummaryRow};
+use crate::plan::Architecture;
 
 /// Rows of a list that a report shows; the tables have all of them.
 const SHOWN: usize = 60;
@@ -55,8 +56,7 @@ const HOW_TO_READ: &str = "
   is how far a link was off its rate when it was tried before the gate opened, one of each kind in both directions.
 - **Start skew** is how late nodes began after the common start. **Offload** is the share of the sent file bytes that
   peers sent. **Duplicates** are received bytes that a peer already had.
-- Every heading of the CSV tables is explained by the field of the same name in `analysis/metrics.rs` and
-  `analysis/summary.rs`; `columns.json` has types and units.
+- Every column of the CSV tables is explained in `columns.json`, with its type and unit.
 ";
 
 fn payload_note() -> String {
@@ -92,26 +92,43 @@ impl Page {
     }
 }
 
-/// The result in a sentence per architecture, for its largest cell.
+/// The result in a sentence per architecture, for the cells of its largest N: one, or the quickest and the slowest.
 fn answer(page: &mut Page, analysis: &Analysis) {
-    let mut told = Vec::new();
-    for row in analysis.summary.iter().rev() {
-        if told.contains(&row.architecture) {
-            continue;
-        }
-        let (Some(time), Some(ratio)) = (row.distribution_time_median_s, row.payload_ratio) else { continue };
-        told.push(row.architecture);
-        let contrast = analysis.contrasts.iter().find(|it| it.p2p == row.cell).and_then(|it| it.measured);
-        let contrast = contrast.map(|it| format!("; client-server took {it:.2} times as long")).unwrap_or_default();
-        page.line(format!(
-            "- `{}` (N = {}): **{time:.1} s**, {ratio:.2} times the bound at payload rate{contrast}",
-            row.cell, row.peers
-        ));
+    let unfinished: u32 = analysis.summary.iter().map(|row| row.broken_off + row.not_run).sum();
+    if unfinished > 0 {
+        let planned: u32 = analysis.summary.iter().map(|row| row.planned).sum();
+        page.line(format!("*This run did not come to its end: {unfinished} of {planned} trials are missing.*\n"));
     }
-    if told.is_empty() {
+    let mut told = false;
+    for architecture in [Architecture::P2p, Architecture::ClientServer] {
+        let done =
+            analysis.summary.iter().filter(|row| row.architecture == architecture && row.payload_ratio.is_some());
+        let Some(largest) = done.clone().map(|row| row.peers).max() else { continue };
+        let mut cells: Vec<&SummaryRow> = done.filter(|row| row.peers == largest).collect();
+        cells.sort_by(|a, b| {
+            a.distribution_time_median_s.unwrap_or(0.0).total_cmp(&b.distribution_time_median_s.unwrap_or(0.0))
+        });
+        told = true;
+        match cells[..] {
+            [] => {}
+            [one] => page.line(format!("- {}", result(analysis, one))),
+            [quickest, .., slowest] => {
+                page.line(format!("- quickest of {}: {}", cells.len(), result(analysis, quickest)));
+                page.line(format!("- slowest: {}", result(analysis, slowest)));
+            }
+        }
+    }
+    if !told {
         page.line("No trial has a distribution time; see the findings.");
     }
     page.line("");
+}
+
+fn result(analysis: &Analysis, row: &SummaryRow) -> String {
+    let (time, ratio) = (number(row.distribution_time_median_s, 1), number(row.payload_ratio, 2));
+    let contrast = analysis.contrasts.iter().find(|it| it.p2p == row.cell).and_then(|it| it.measured);
+    let contrast = contrast.map(|it| format!("; client-server took {it:.2} times as long")).unwrap_or_default();
+    format!("`{}` (N = {}): **{time} s**, {ratio} times the bound at payload rate{contrast}", row.cell, row.peers)
 }
 
 fn figures(page: &mut Page, analysis: &Analysis) {
@@ -129,6 +146,7 @@ fn cells(page: &mut Page, analysis: &Analysis) {
         vec![
             format!("`{}`", row.cell),
             row.peers.to_string(),
+            row.to_complete.to_string(),
             number(row.bound_s, 2),
             number(row.bound_payload_s, 2),
             row.binding_term.map(|term| term.formula().to_owned()).unwrap_or_default(),
@@ -144,6 +162,7 @@ fn cells(page: &mut Page, analysis: &Analysis) {
     let headings = [
         "cell",
         ">N",
+        ">D waits for",
         ">bound, s",
         ">bound at payload rate, s",
         "binds",

@@ -123,8 +123,8 @@ impl Progress {
                 let (done, total) = self.state.share();
                 bar.set_length(total.max(1));
                 bar.set_position(done);
-                bar.set_prefix(self.state.trial.clone());
-                bar.set_message(self.state.words(now));
+                bar.set_prefix(shortened(&self.state.trial));
+                bar.set_message(self.state.live(now));
             }
             Place::Lines { out, next } => {
                 if always || now >= *next {
@@ -142,6 +142,17 @@ impl Default for Progress {
     }
 }
 
+/// A trial's name in so few columns that a live line fits into 80; of a long one both ends.
+fn shortened(trial: &str) -> String {
+    const COLUMNS: usize = 32;
+    let letters: Vec<char> = trial.chars().collect();
+    if letters.len() <= COLUMNS {
+        return trial.to_owned();
+    }
+    let (head, tail) = (COLUMNS / 2, COLUMNS - COLUMNS / 2 - 1);
+    letters[..head].iter().chain(&['…']).chain(&letters[letters.len() - tail..]).collect()
+}
+
 /// Progress that cannot be told must not end a run: a closed standard error is no reason.
 fn write_line(out: &mut dyn Write, line: &str) {
     let _ = writeln!(out, "{line}");
@@ -151,6 +162,15 @@ impl State {
     /// What the bar shows: pieces once there are any, before that nodes.
     fn share(&self) -> (u64, u64) {
         if self.pieces.1 > 0 { self.pieces } else { (self.ready.0.into(), self.ready.1.into()) }
+    }
+
+    /// What fits beside the bar: that bytes flow is seen from their share.
+    fn live(&self, now: Duration) -> String {
+        let words = self.words(now);
+        match words.strip_prefix("transfer, ") {
+            Some(rest) if self.pieces.1 > 0 => rest.to_owned(),
+            _ => words,
+        }
     }
 
     fn words(&self, now: Duration) -> String {
@@ -236,6 +256,23 @@ mod tests {
             "[2/24] p2p-n10: about 9 min left in all\n[2/24] p2p-n10 ready\n[2/24] p2p-n10 transfer, 11 of 11 nodes ready\n\
              [2/24] p2p-n10: distributed in 39.01 s (0 s in all)\n"
         );
+    }
+
+    #[test]
+    fn a_live_line_fits_into_eighty_columns() {
+        let state = State {
+            trial: "[12/16] client-server-n4-picker-rarest-first #1".to_owned(),
+            phase: "transfer".to_owned(),
+            pieces: (760, 1000),
+            completed: (10, 35),
+            phase_began: seconds(5),
+            ..State::default()
+        };
+        assert_eq!(shortened(&state.trial), "[12/16] client-s…rarest-first #1");
+        assert_eq!(state.live(seconds(305)), "76 %, 10 of 35 complete, 94 s left");
+        // Spinner, name, bar and words, with a space between them.
+        let columns = 1 + shortened(&state.trial).chars().count() + 10 + state.live(seconds(305)).len() + 3;
+        assert!(columns <= 80, "{columns}");
     }
 
     #[test]

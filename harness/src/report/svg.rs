@@ -27,6 +27,8 @@ const KEY_Y: f64 = 60.0;
 const TOP: f64 = 88.0;
 const BOTTOM: f64 = 58.0;
 const DOT: f64 = 2.4;
+/// Letters of a cell's name on one line.
+const NAME: usize = 38;
 const DASHES: &str = "4 4";
 
 /// Where the plot lies on the canvas.
@@ -93,7 +95,11 @@ fn measured(scene: &mut Scene, series: &Series, index: usize, computed: &Compute
         let Some((least, median, most)) = point.spread() else { continue };
         let x = computed.map_x(f64::from(point.peers));
         whisker(scene, x, computed.map_y(least), computed.map_y(most), colour);
-        ring(scene, (x, computed.map_y(median)), colour);
+        // Where the colours begin anew, another shape tells the series apart.
+        match index / COLOURS.len() {
+            0 => ring(scene, (x, computed.map_y(median)), colour),
+            _ => square(scene, (x, computed.map_y(median)), colour),
+        }
         for time in &point.times {
             dot(scene, (x, computed.map_y(*time)), DOT, colour, 0.6);
         }
@@ -122,7 +128,9 @@ fn end_label(series: &Series, index: usize, computed: &ComputedLayout) -> Option
     let detail = match last {
         Some((point, (_, median, _))) => {
             let ratio = point.payload_ratio.map(|ratio| format!(", {ratio:.2} × bound")).unwrap_or_default();
-            format!("{median:.1} s{ratio}")
+            let (ends_at, ..) = series.curve.last()?;
+            let place = if point.peers == *ends_at { String::new() } else { format!(" at N = {}", point.peers) };
+            format!("{median:.1} s{place}{ratio}")
         }
         None => "no trial completed".to_owned(),
     };
@@ -180,7 +188,7 @@ pub fn completions(analysis: &Analysis) -> Option<String> {
     let widest = cells.iter().map(|cell| cell.cell.chars().count()).max().unwrap_or(0);
     let frame = Frame {
         height: TOP + BOTTOM + ROW * cells.len() as f64,
-        left: (28.0 + 7.2 * widest as f64).clamp(72.0, 300.0),
+        left: (28.0 + 7.2 * widest.min(NAME) as f64).max(72.0),
         right: 170.0,
         top: TOP,
         bottom: BOTTOM,
@@ -209,6 +217,20 @@ pub fn completions(analysis: &Analysis) -> Option<String> {
     Some(document(&scene, "When each peer of each cell had the whole file, beside the cell's bound"))
 }
 
+/// A cell's name in lines of at most [`NAME`] letters, broken after a `-`.
+fn in_lines(name: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for part in name.split_inclusive('-') {
+        let line = lines.last_mut().expect("it has one from the start");
+        if line.len() + part.len() > NAME && !line.is_empty() {
+            lines.push(part.to_owned());
+        } else {
+            line.push_str(part);
+        }
+    }
+    lines
+}
+
 fn strip(
     scene: &mut Scene,
     analysis: &Analysis,
@@ -219,7 +241,11 @@ fn strip(
     computed: &ComputedLayout,
 ) {
     const HALF: f64 = 10.0;
-    text(scene, (frame.left - 10.0, middle + 4.0), &cell.cell, TEXT_SIZE, false, INK, TextAnchor::End);
+    let names = in_lines(&cell.cell);
+    for (i, name) in names.iter().enumerate() {
+        let y = middle + 4.0 + (i as f64 - (names.len() - 1) as f64 / 2.0) * 14.0;
+        text(scene, (frame.left - 10.0, y), name, TEXT_SIZE, false, INK, TextAnchor::End);
+    }
     for (bound, width, dash) in [(cell.bound_s, 1.2, Some("3 3")), (cell.bound_payload_s, 2.0, None)] {
         if let Some(x) = bound.map(|bound| computed.map_x(bound)) {
             line(scene, (x, middle - HALF - 4.0), (x, middle + HALF + 4.0), INK, width, dash);
@@ -322,6 +348,14 @@ fn ring(scene: &mut Scene, (cx, cy): (f64, f64), colour: &str) {
     scene.add(Primitive::Circle { cx, cy, r: 5.0, fill, fill_opacity: None, stroke, stroke_width: Some(1.8) });
 }
 
+fn square(scene: &mut Scene, (x, y): (f64, f64), colour: &str) {
+    const SIDE: f64 = 9.0;
+    let (fill, stroke) = (Color::from("#ffffff"), Some(Color::from(colour)));
+    let (x, y) = (x - SIDE / 2.0, y - SIDE / 2.0);
+    let (width, height, stroke_width) = (SIDE, SIDE, Some(1.8));
+    scene.add(Primitive::Rect { x, y, width, height, fill, stroke, stroke_width, opacity: None });
+}
+
 /// The file: scalable, and with words for who cannot see it.
 fn document(scene: &Scene, description: &str) -> String {
     let drawn = SvgBackend::new().with_pretty(true).render_scene(scene);
@@ -367,6 +401,29 @@ mod tests {
         let analysis = analyse(&plan(cells.into()), []);
         assert!(over_n(&analysis).unwrap().contains("no trial completed"));
         assert!(completions(&analysis).unwrap().contains("no trial completed"));
+    }
+
+    #[test]
+    fn a_long_name_is_broken_and_never_cut() {
+        assert_eq!(in_lines("p2p-n10"), ["p2p-n10"]);
+        let name = "client-server-n2-picker-rarest-first-choker-tit-for-tat";
+        let lines = in_lines(name);
+        assert_eq!(lines, ["client-server-n2-picker-rarest-first-", "choker-tit-for-tat"]);
+        assert_eq!(lines.concat(), name);
+    }
+
+    #[test]
+    fn under_churn_the_curve_is_the_cells_own_bounds() {
+        let mut cells = [4, 8].map(|n| cell(Architecture::P2p, n, 1));
+        for cell in &mut cells {
+            let trial = &mut cell.trials[0];
+            trial.nodes[2].to_complete = false;
+            let (at, node) = (1_000_000_000, trial.nodes[2].name.clone());
+            trial.schedule.push(crate::plan::Event { at, node, action: crate::plan::Action::Leave });
+        }
+        let analysis = analyse(&plan(cells.into()), []);
+        let bounds: Vec<Option<f64>> = analysis.summary.iter().map(|row| row.bound_s).collect();
+        assert_eq!(analysis.over_n[0].curve.iter().map(|(_, link, _)| Some(*link)).collect::<Vec<_>>(), bounds);
     }
 
     #[test]

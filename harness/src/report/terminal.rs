@@ -8,7 +8,7 @@ use crate::analysis::summary::{Analysis, SummaryRow};
 
 /// Columns that everything fits into; usual tables fit into 80.
 pub const WIDTH: usize = 100;
-const CELL: usize = 30;
+const CELL: usize = 34;
 const SHOWN: usize = 8;
 const HEADINGS: [&str; 7] = ["cell", "N", "time, s", "bound, s", "ratio", "payload", "verdict"];
 
@@ -42,7 +42,7 @@ fn table(rows: &[SummaryRow]) -> String {
     let mut lines = vec![HEADINGS.map(str::to_owned)];
     lines.extend(rows.iter().map(|row| {
         [
-            shortened(&row.cell, CELL),
+            row.cell.clone(),
             row.peers.to_string(),
             measured(row),
             number(row.bound_s, 1),
@@ -53,9 +53,15 @@ fn table(rows: &[SummaryRow]) -> String {
     }));
     let widths: [usize; HEADINGS.len()] =
         std::array::from_fn(|i| lines.iter().map(|line| line[i].chars().count()).max().unwrap_or(0));
+    let first = widths[0].min(CELL);
     let mut out = String::new();
     for [cell, numbers @ .., verdict] in &lines {
-        let mut line = format!("{cell:<width$}", width = widths[0]);
+        let mut line = format!("{cell:<first$}");
+        if cell.chars().count() > CELL {
+            // A long name has a line of its own: cut short it could be any of several.
+            writeln!(out, "{cell}").expect("writing to a string cannot fail");
+            line = " ".repeat(first);
+        }
         for (field, width) in numbers.iter().zip(&widths[1..]) {
             write!(line, "  {field:>width$}").expect("writing to a string cannot fail");
         }
@@ -84,6 +90,7 @@ fn verdict(row: &SummaryRow) -> String {
         (0, _) if row.invalid > 0 => "INVALID".to_owned(),
         (0, _) if row.timeout > 0 => "TIMEOUT".to_owned(),
         (0, _) if row.failed > 0 => "FAILED".to_owned(),
+        (0, _) if row.broken_off > 0 => "broken off".to_owned(),
         (0, _) => "not run".to_owned(),
         (completed, planned) if completed < planned => format!("{completed} of {planned}"),
         _ => "ok".to_owned(),
@@ -92,13 +99,6 @@ fn verdict(row: &SummaryRow) -> String {
 
 fn number(value: Option<f64>, digits: usize) -> String {
     value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
-}
-
-fn shortened(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    text.chars().take(width - 1).chain(['…']).collect()
 }
 
 /// Broken between words, further lines indented; a word that is longer than a line stays whole on its own.
@@ -146,6 +146,8 @@ mod tests {
         analysis.summary[0].cell = "p2p-n10-".repeat(20);
         analysis.summary[0].distribution_time_max_s = Some(100_000.0);
         let text = summary(&analysis);
-        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(text.contains(&"p2p-n10-".repeat(20)), "a name is never cut: {text}");
+        let lines = text.lines().filter(|line| !line.starts_with("p2p-n10-p2p"));
+        assert!(lines.clone().all(|line| line.chars().count() <= WIDTH), "{text}");
     }
 }

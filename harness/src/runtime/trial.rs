@@ -98,9 +98,11 @@ pub enum Update {
     Over(Outcome),
 }
 
-/// Which attempt at which repeat a trial is, for its log.
+/// Which attempt at which repeat of which run a trial is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
+    /// What everything that it makes is labelled with.
+    pub scope: Scope,
     /// Which repeat, from 1; 0 is the warm-up.
     pub repeat: u32,
     /// Which attempt at it, from 1.
@@ -118,7 +120,6 @@ pub struct Identity {
 /// If the machine cannot run it or the log cannot be written. A trial that went wrong is an [`Outcome`], no error.
 pub async fn run<R: Runtime>(
     runtime: &R,
-    scope: &Scope,
     cell: &Cell,
     trial: &Trial,
     identity: Identity,
@@ -151,7 +152,7 @@ pub async fn run<R: Runtime>(
         repeat: identity.repeat,
         attempt: identity.attempt,
         key: identity.key,
-        run: scope.run.clone(),
+        run: identity.scope.run.clone(),
         utc: jiff::Timestamp::now().to_string(),
         boot_id: driver.boot_id.clone(),
     });
@@ -159,7 +160,7 @@ pub async fn run<R: Runtime>(
     let ended = if driver.stop.borrow().is_some() {
         Err(Cut::Over(Outcome::Interrupted))
     } else {
-        match runtime.deploy(scope, sender).await {
+        match runtime.deploy(&identity.scope, sender).await {
             Ok(deployment) => {
                 let ended = driver.drive(&deployment, runtime.parallel_starts()).await;
                 driver.take_down(&deployment).await;

@@ -416,8 +416,8 @@ async fn told_until(fake: Fake, schedule: Vec<plan::Event>, stop: watch::Receive
     let mut log = Writer::create(&dir).unwrap();
     let mut updates = Vec::new();
     let mut observer = |update| updates.push(update);
-    let identity = Identity { repeat: 1, attempt: 1, key: String::new() };
-    let result = run(&fake, &scope, &cell, &cell.trials[0], identity, &mut log, &mut observer, stop).await;
+    let identity = Identity { scope, repeat: 1, attempt: 1, key: String::new() };
+    let result = run(&fake, &cell, &cell.trials[0], identity, &mut log, &mut observer, stop).await;
     log.finish().unwrap();
     let lines: Vec<Line> = Reader::open(&dir).unwrap().map(Result::unwrap).collect();
     let event = |line: &Line| match line {

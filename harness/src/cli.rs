@@ -34,6 +34,16 @@ pub enum Command {
         /// Directory of the run: reports/EXPERIMENT/TIME-HASH
         dir: PathBuf,
     },
+    /// Repeat a run from its own directory, and say what differs: in its surroundings and in its times
+    Rerun {
+        /// Directory of the run: reports/EXPERIMENT/TIME-HASH
+        dir: PathBuf,
+        /// Where results go, in EXPERIMENT/TIME-HASH/
+        #[arg(long, value_name = "DIR", default_value = "reports")]
+        out: PathBuf,
+    },
+    /// Find out what this machine can do: engine, kernel, links at 1 to 500 mbit, how many peers. Takes a minute
+    Doctor,
     /// Remove what killed runs left on the engine: containers, networks, volumes, old images
     Clean {
         /// Also what was started on another machine or before the last boot, and every image of ours

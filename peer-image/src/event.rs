@@ -99,6 +99,8 @@ pub enum Event {
     Counters(Counters),
     /// What the link carried in both directions before the gate opened.
     Calibrated(Calibration),
+    /// The tracker's, once: what its kernel can do.
+    Kernel(Kernel),
     /// The tracker's, each second: what the host has done so far.
     Host(Host),
     /// The node's process stood still: its event loop woke so much later than it was to, ns.
@@ -231,6 +233,19 @@ pub struct Carried {
     pub bytes: u64,
     /// Over so many ns.
     pub ns: u64,
+}
+
+/// What a kernel can do, found out by trying.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kernel {
+    /// Queueing disciplines, filters and interfaces, by the names that `tc` and `ip` know them by.
+    pub parts: BTreeMap<String, bool>,
+    /// Congestion controls that are loaded.
+    pub congestion: Vec<String>,
+    /// Most files that a node may have open.
+    pub open_files: u64,
+    /// Whether the kernel tells how long processes wait (`/proc/pressure`).
+    pub pressure: bool,
 }
 
 /// What a host has done since it booted, all processors together. Ratios of differences are what counts.

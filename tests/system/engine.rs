@@ -147,6 +147,25 @@ impl Engine {
         self.docker.remove_container(container, Some(options)).await.expect("a container can be removed");
     }
 
+    /// Starts a node in the network namespace of a container, with the right to change its link; returns its container.
+    pub(crate) async fn intrude(&self, container: &str, image: &str, spec: &NodeSpec) -> String {
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            cmd: Some(vec![serde_json::to_string(spec).expect("a specification is JSON")]),
+            host_config: Some(HostConfig {
+                network_mode: Some(format!("container:{container}")),
+                cap_add: Some(vec!["NET_ADMIN".to_owned()]),
+                ..HostConfig::default()
+            }),
+            ..ContainerCreateBody::default()
+        };
+        let options: Option<bollard::query_parameters::CreateContainerOptions> = None;
+        let made = self.docker.create_container(options, body).await.expect("the engine makes a container");
+        self.docker.start_container(&made.id, None).await.expect("the engine starts a container");
+        self.says(&made.id, "\"shaped\"").await;
+        made.id
+    }
+
     /// Something on the engine that is nobody's business but the test's: a network, and a container in it that runs.
     pub(crate) async fn bystander(&self, image: &str) -> Bystander {
         let name = format!("harness-system-bystander-{}", std::process::id());

@@ -8,6 +8,7 @@
 //! | `engine` | the engine, seen by a bystander; and whose turn it is |
 //! | `intermediary` | a relay between harness and engine that can spoil what passes |
 //! | `swarm`, `churn`, `behaviour` | what a trial comes to |
+//! | `validity` | what makes a trial INVALID, retries, resuming, repeating |
 //! | `ending`, `cleaning` | what is left when something ends that should not |
 //! | `refusal` | what cannot be run, and what is said about it |
 //! | `node` | one container of the peer's image |
@@ -25,3 +26,4 @@ mod intermediary;
 mod node;
 mod refusal;
 mod swarm;
+mod validity;

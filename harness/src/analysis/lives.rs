@@ -253,7 +253,7 @@ impl Life {
             NodeEvent::Boot { boot_id, .. } => self.boot_id = Some(boot_id.clone()),
             NodeEvent::Shaped(shaped) => self.shaped = Some(shaped.clone()),
             NodeEvent::Ready { offset, offset_error } => self.ready = Some((*offset, *offset_error)),
-            NodeEvent::GateOpen { .. } | NodeEvent::Host(_) => {}
+            NodeEvent::GateOpen { .. } | NodeEvent::Host(_) | NodeEvent::Kernel(_) => {}
             NodeEvent::Calibrated(calibration) => self.calibrated = Some(*calibration),
             NodeEvent::Stalled { ns } => self.stalls.push(*ns),
             NodeEvent::Started { go, late, rejoined, pieces } => {

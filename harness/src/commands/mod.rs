@@ -5,15 +5,19 @@
 //! | [`run`] | `harness run FILE…` |
 //! | [`mod@plan`] | `harness plan FILE` |
 //! | [`report`] | `harness report DIR` |
+//! | [`rerun`] | `harness rerun DIR` |
+//! | [`doctor`] | `harness doctor` |
 //! | [`clean`] | `harness clean` |
 //!
 //! [`results`] is the directory of a run, which `run` writes and `report` reads; `sweep` runs one experiment's trials,
 //! `resume` finds what an earlier process did of them, `onlooker` shows them to a person.
 
 pub mod clean;
+pub mod doctor;
 mod onlooker;
 pub mod plan;
 pub mod report;
+pub mod rerun;
 pub mod results;
 mod resume;
 pub mod run;
@@ -50,6 +54,8 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Command::Run(arguments) => runtime.block_on(run::run(&arguments)),
         Command::Plan { file } => plan::plan(&file),
         Command::Report { dir } => report::report(&dir),
+        Command::Rerun { dir, out } => runtime.block_on(rerun::rerun(&dir, &out)),
+        Command::Doctor => runtime.block_on(doctor::doctor()),
         Command::Clean { all } => runtime.block_on(clean::clean(all)),
     };
     exit.into()

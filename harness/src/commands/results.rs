@@ -27,7 +27,7 @@ use crate::report;
 pub const VERSION: u32 = 1;
 
 /// Where, when and how a run ran.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// [`VERSION`].
     pub version: u32,

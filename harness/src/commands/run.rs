@@ -139,7 +139,7 @@ pub(super) async fn run_all(
 }
 
 /// The signal that asks for the end, once there is one.
-fn watch_signals() -> std::io::Result<watch::Receiver<Option<Signal>>> {
+pub(super) fn watch_signals() -> std::io::Result<watch::Receiver<Option<Signal>>> {
     let (sender, receiver) = watch::channel(None);
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::report::Reporter;
-use crate::event::{Event, Host};
+use crate::event::{Event, Host, Kernel};
+use crate::link::{self, LinkError};
 
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -14,6 +15,20 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const DOZE: Duration = Duration::from_millis(250);
 /// … and how late one may come before it is worth a word.
 const OVERSLEPT: Duration = Duration::from_millis(250);
+
+/// What this kernel can do for links and for the one who watches them. Needs NET_ADMIN.
+///
+/// # Errors
+/// If it cannot be asked.
+pub async fn kernel() -> Result<Kernel, LinkError> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    Ok(Kernel {
+        parts: link::probe().await?,
+        congestion: link::available_congestion(),
+        open_files: limit.current.unwrap_or(u64::MAX),
+        pressure: std::path::Path::new("/proc/pressure/cpu").exists(),
+    })
+}
 
 /// Reports what the host does, each second, for ever.
 pub async fn watch(reporter: Rc<Reporter>) {

@@ -143,6 +143,9 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
     let shaped = link::shape(None, spec.link, &spec.congestion).await?;
     link::pin_neighbours(&shaped, spec.nodes).await?;
     reporter.emit(Event::Shaped(shaped.clone()));
+    if spec.role == Role::Tracker {
+        reporter.emit(Event::Kernel(host::kernel().await?));
+    }
     privileges::drop_all().map_err(|e| Failure::machine(e.to_string()))?;
 
     let outcome = match spec.gate.clone() {

@@ -171,7 +171,8 @@ fn in_effect(target: Option<Ipv4Addr>) -> io::Result<String> {
 }
 
 /// What the kernel has; empty where it cannot be read, since it only serves a hint.
-fn available() -> Vec<String> {
+#[must_use]
+pub fn available() -> Vec<String> {
     std::fs::read_to_string(AVAILABLE).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
 }
 

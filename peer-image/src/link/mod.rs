@@ -9,6 +9,7 @@
 //! | `tbf` | how large bucket and queue are, and their bytes on netlink (pure) |
 //! | `congestion` | which congestion control later connections get |
 //! | `pin` | the other nodes' Ethernet addresses, so that a large swarm does not overflow the kernel's table |
+//! | `probe` | which parts the kernel has |
 //! | `netlink` | a connection to the kernel |
 //! | [`LinkError`] | what can be missing, and the cure |
 //!
@@ -24,6 +25,7 @@ mod error;
 mod interface;
 mod netlink;
 mod pin;
+mod probe;
 mod tbf;
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
@@ -33,8 +35,10 @@ use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
 use rtnetlink::{Handle, LinkIfb, LinkUnspec};
 
 pub use self::congestion::SYSTEM as SYSTEM_CONGESTION;
+pub use self::congestion::available as available_congestion;
 pub use self::error::{Doing, LinkError, Part};
 use self::interface::Interface;
+pub use self::probe::probe;
 use self::tbf::Bucket;
 use crate::event::{Counters, Queue, Shape, Shaped};
 use crate::node::Link;

@@ -1,0 +1,242 @@
+//! `harness doctor`: what this machine can do, by trying it: engine, kernel, links, and how much of a swarm it can carry.
+//!
+//! Links are tried by trials of their own whose file is next to nothing, so that only their calibration counts; what the
+//! host can carry is told from one small swarm on fast links and what the host had to do for it.
+
+use tokio::sync::watch;
+
+use peer_image::event::{Event, Kernel};
+
+use super::{complain, run, say};
+use crate::analysis::lives::Observed;
+use crate::analysis::metrics::{self, Measured};
+use crate::analysis::validity::link_rate;
+use crate::events::log::{Reader, Writer};
+use crate::events::record::Line;
+use crate::exit::Exit;
+use crate::plan;
+use crate::runtime::docker::{Docker, Engine};
+use crate::runtime::trial::{self, Identity, Signal};
+use crate::runtime::{RuntimeError, Scope};
+use crate::spec;
+
+/// Rates at which a link is tried, mbit/s.
+const RATES: [u32; 4] = [1, 10, 100, 500];
+/// How far a link may be off its rate.
+const TOLERANCE: f64 = 0.01;
+/// A bridge has 1,024 ports; tracker, server and the engine's own need some.
+const BRIDGE_PEERS: u64 = 998;
+/// What a container of ours takes of the host's memory, bytes: 7 MiB for the peer, the rest for the engine's shim.
+const MEMORY_OF_ONE: u64 = 16 << 20;
+/// Share of the host's processors that a swarm may take before it measures the host.
+const ROOM: f64 = 0.7;
+/// Parts of the kernel without which no link is shaped, and what loads them.
+const NEEDED: [(&str, &str); 4] = [
+    ("tbf", "modprobe sch_tbf"),
+    ("ifb", "modprobe ifb numifbs=0"),
+    ("ingress", "modprobe sch_ingress"),
+    ("u32 and mirred", "modprobe -a cls_u32 act_mirred"),
+];
+
+/// Tries everything and says what it found; exit code 4 if something is missing that a run needs.
+pub async fn doctor() -> Exit {
+    let stop = match run::watch_signals() {
+        Ok(stop) => stop,
+        Err(error) => {
+            complain(format_args!("error: cannot wait for signals: {error}"));
+            return Exit::Machine;
+        }
+    };
+    let examined = examine(&stop).await;
+    let signal = *stop.borrow();
+    match (examined, signal) {
+        (_, Some(Signal::Interrupt)) => Exit::Interrupted,
+        (_, Some(Signal::Terminate)) => Exit::Terminated,
+        (Ok(true), None) => Exit::Fine,
+        (Ok(false), None) => Exit::Machine,
+        (Err(error), None) => {
+            bad(error.to_string());
+            Exit::Machine
+        }
+    }
+}
+
+fn good(what: impl std::fmt::Display) {
+    say(format_args!("ok       {what}"));
+}
+
+fn note(what: impl std::fmt::Display) {
+    say(format_args!("note     {what}"));
+}
+
+fn bad(what: impl std::fmt::Display) {
+    say(format_args!("MISSING  {what}"));
+}
+
+async fn examine(stop: &watch::Receiver<Option<Signal>>) -> Result<bool, RuntimeError> {
+    let engine = Engine::connect().await?;
+    let facts = engine.facts().clone();
+    let fact = |key: &str| facts.get(key).map_or("?", String::as_str).to_owned();
+    good(format_args!("engine {} (API {}) at {}", fact("engine.version"), fact("engine.api"), fact("engine")));
+    good(format_args!(
+        "kernel {}, {} processors, cgroup version {}",
+        fact("engine.kernel"),
+        fact("engine.cpus"),
+        fact("engine.cgroup-version")
+    ));
+    let cleaned = engine.clean_dead().await?;
+    if cleaned.any_removed() {
+        note(format_args!("removed what an earlier run left: {cleaned}"));
+    }
+    let docker = engine.prepare().await?;
+    good(format_args!("image {}", docker.image().0));
+    let place = tempfile::tempdir()
+        .map_err(|error| RuntimeError::Machine(format!("no temporary directory: {error} (hint: set TMPDIR)")))?;
+    let mut fine = true;
+    for rate in RATES {
+        let (measured, observed, kernel) = attempt(&docker, place.path(), &link_trial(rate), stop).await?;
+        if rate == RATES[0] {
+            fine &= parts(&kernel);
+        }
+        fine &= link(rate, &measured, &observed);
+    }
+    let (measured, ..) = attempt(&docker, place.path(), SWARM, stop).await?;
+    let memory = fact("engine.memory").parse::<u64>().unwrap_or(0);
+    capacity(&measured, memory);
+    Ok(fine)
+}
+
+/// What the kernel has.
+fn parts(kernel: &Kernel) -> bool {
+    let has = |part: &str| kernel.parts.get(part).copied().unwrap_or(false);
+    let mut fine = true;
+    for (part, cure) in NEEDED {
+        if has(part) {
+            good(format_args!("kernel has {part}"));
+        } else {
+            bad(format_args!("kernel has no {part}: links cannot be shaped (hint: on the engine's host run `{cure}`)"));
+            fine = false;
+        }
+    }
+    if has("netem") {
+        good("kernel has netem");
+    } else {
+        note("kernel has no netem: latency, jitter and loss could not be added (hint: `modprobe sch_netem`)");
+    }
+    let absent: Vec<&str> =
+        ["htb", "fq", "fq_codel", "prio", "bpf", "matchall"].into_iter().filter(|it| !has(it)).collect();
+    if !absent.is_empty() {
+        note(format_args!("not there, and not needed: {}", absent.join(", ")));
+    }
+    good(format_args!("congestion controls: {}", kernel.congestion.join(", ")));
+    if !kernel.congestion.iter().any(|name| name == "reno") {
+        bad("congestion control `reno`, the default, is not there (hint: set `congestion` in the experiment file)");
+        fine = false;
+    }
+    if kernel.pressure {
+        good("the kernel tells how long processes wait (/proc/pressure)");
+    } else {
+        note("no /proc/pressure: memory pressure cannot be judged (hint: boot with `psi=1`)");
+    }
+    if kernel.open_files < 4096 {
+        note(format_args!("a node may open {} files only: fewer than 4000 neighbours", kernel.open_files));
+    } else {
+        good(format_args!("a node may open {} files", kernel.open_files));
+    }
+    fine
+}
+
+/// What a link of that rate carried, in both directions.
+fn link(rate: u32, measured: &Measured, observed: &Observed) -> bool {
+    let calibrated = observed.nodes.values().flat_map(|log| &log.lives).find_map(|life| life.calibrated);
+    let Some(calibrated) = calibrated else {
+        bad(format_args!("a link of {rate} mbit could not be tried: {}", measured.trial.reason));
+        return false;
+    };
+    let mut fine = true;
+    for (direction, carried) in [("up", calibrated.up), ("down", calibrated.down)] {
+        let found = link_rate(carried).unwrap_or(0.0) / 1e6;
+        let off = found / f64::from(rate) - 1.0;
+        let words = format!("{rate} mbit {direction}: carried {found:.3} mbit ({:+.2} %)", off * 100.0);
+        if off.abs() <= TOLERANCE {
+            good(words);
+        } else {
+            bad(format_args!("{words}: more than {:.0} % off (hint: is the host busy?)", TOLERANCE * 100.0));
+            fine = false;
+        }
+    }
+    fine
+}
+
+/// How much of a swarm the host can carry.
+fn capacity(measured: &Measured, memory: u64) {
+    let peers = BRIDGE_PEERS.min(memory.saturating_sub(512 << 20) / MEMORY_OF_ONE);
+    note(format_args!("room for about {peers} peers (a bridge holds {BRIDGE_PEERS}, memory {} GiB)", memory >> 30));
+    let row = &measured.trial;
+    let (Some(time), Some(busy)) = (row.distribution_time_s, row.host_busy_share.filter(|busy| *busy > 0.0)) else {
+        note(format_args!("what the host can carry could not be told: {}", row.reason));
+        return;
+    };
+    let sent = (row.server_up_bytes + row.peers_up_bytes) as f64 * 8.0 / 1e6 / time;
+    let most = sent * ROOM / busy;
+    note(format_args!(
+        "a swarm that uploads {sent:.0} mbit/s in all took {:.0} % of the host: up to about {most:.0} mbit/s it measures \
+         the links, beyond that the host",
+        busy * 100.0
+    ));
+    if row.host_busy_max_share.is_some_and(|busy| busy > 0.95) {
+        note("the host was busy to the limit meanwhile: the estimate is low if that was something else");
+    }
+}
+
+/// Links of that rate and a file of next to nothing.
+fn link_trial(rate: u32) -> String {
+    format!(
+        "name: doctor\nquestion: What does a link carry?\narchitecture: client-server\npeers: 1\n\
+         file: {{ size: 16 KiB, piece: 16 KiB }}\nserver: {{ up: {rate} mbit, down: {rate} mbit }}\n\
+         links: {{ up: {rate} mbit, down: {rate} mbit }}\nvalidity: {{ calibrate: 2 s }}\n"
+    )
+}
+
+/// Four peers on fast links.
+const SWARM: &str = "name: doctor\nquestion: What does the host carry?\narchitecture: p2p\npeers: 4\n\
+                     file: { size: 96 MiB }\nserver: { up: 200 mbit, down: 200 mbit }\n\
+                     links: { up: 50 mbit, down: 200 mbit }\nvalidity: { calibrate: off }\n";
+
+/// Runs one trial off the record.
+async fn attempt(
+    docker: &Docker,
+    place: &std::path::Path,
+    text: &str,
+    stop: &watch::Receiver<Option<Signal>>,
+) -> Result<(Measured, Observed, Kernel), RuntimeError> {
+    let spec = spec::parse("doctor.yaml", text).map_err(|error| RuntimeError::Trial(error.to_string()))?;
+    let plan = plan::plan(&spec);
+    let (cell, trial) = (&plan.cells[0], &plan.cells[0].trials[0]);
+    let dir = tempfile::tempdir_in(place).map_err(|error| RuntimeError::Machine(error.to_string()))?.keep();
+    let mut log = Writer::create(&dir.join("trial"))?;
+    let scope = Scope { run: format!("doctor-{}", std::process::id()), trial: "doctor/1".to_owned() };
+    let identity = Identity { scope, repeat: 1, attempt: 1, key: String::new() };
+    let mut silent = |update: trial::Update| {
+        if let trial::Update::Warning(message) = update {
+            complain(format_args!("warning: {message}"));
+        }
+    };
+    trial::run(docker, cell, trial, identity, &mut log, &mut silent, stop.clone()).await?;
+    log.finish()?;
+    if stop.borrow().is_some() {
+        return Err(RuntimeError::Trial("stopped".to_owned()));
+    }
+    let (mut observed, mut kernel) = (Observed::new(), Kernel::default());
+    let lines = Reader::open(&dir.join("trial")).map_err(|error| RuntimeError::Trial(error.to_string()))?;
+    for line in lines {
+        let line = line.map_err(|error| RuntimeError::Trial(error.to_string()))?;
+        if let Line::Node(record) = &line
+            && let Event::Kernel(found) = &record.event
+        {
+            kernel = found.clone();
+        }
+        observed.take(&line);
+    }
+    Ok((metrics::conclude(cell, trial, &observed), observed, kernel))
+}

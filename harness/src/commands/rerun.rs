@@ -1,0 +1,119 @@
+//! `harness rerun DIR`: repeats a run from its own directory, and says what differs.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::results::{self, Facts, Manifest, ResultsError};
+use super::run::{self, Experiment};
+use super::{complain, say};
+use crate::analysis::summary::Analysis;
+use crate::exit::Exit;
+use crate::plan;
+use crate::spec;
+
+/// Runs the experiment of `dir` again, with its seed and its repeats, into a new directory below `out`.
+pub async fn rerun(dir: &Path, out: &Path) -> Exit {
+    let (before, manifest) = match results::open(dir) {
+        Ok(opened) => opened,
+        Err(error) => {
+            complain(format_args!("error: {error}"));
+            return Exit::Usage;
+        }
+    };
+    let path = dir.join("spec.yaml");
+    let mut experiment = match run::load(&path, None, Some(manifest.seed)) {
+        Ok(experiment) => experiment,
+        Err(error) => {
+            complain(error);
+            return Exit::Spec;
+        }
+    };
+    if let Some(repeats) = manifest.repeats.and_then(|repeats| u32::try_from(repeats).ok())
+        && let Ok((_, mut spec)) = spec::load_with_text(&path)
+    {
+        (spec.repeats, spec.seed) = (repeats, manifest.seed);
+        experiment.plan = plan::plan(&spec);
+    }
+    if experiment.plan.cells != before.cells {
+        complain("warning: this harness plans the experiment differently from the one that made the run");
+    }
+    let old = results::analyse(dir, &before);
+    let experiments = [experiment];
+    let places = |facts: &Facts| {
+        let Experiment { text, plan } = &experiments[0];
+        Ok(vec![results::create(out, text, plan, facts.clone())?])
+    };
+    match run::run_all(&experiments, places).await {
+        Ok((exit, dirs)) => {
+            for dir in &dirs {
+                if let Err(error) = compare(&manifest, old.as_ref(), dir) {
+                    complain(format_args!("error: {error}"));
+                }
+            }
+            exit
+        }
+        Err(error) => run::finish(Err(error)),
+    }
+}
+
+/// Says what differs between two runs of one plan.
+fn compare(before: &Manifest, old: Result<&Analysis, &ResultsError>, dir: &Path) -> Result<(), ResultsError> {
+    let (plan, after) = results::open(dir)?;
+    say(format_args!("\ncompared with {}:", before.run));
+    let differences = differences(before, &after);
+    if differences.is_empty() {
+        say("nothing differs in the surroundings");
+    }
+    for line in differences {
+        say(format_args!("  {line}"));
+    }
+    let new = results::analyse(dir, &plan)?;
+    let old = match old {
+        Ok(old) => old,
+        Err(error) => {
+            say(format_args!("  its times cannot be read: {error}"));
+            return Ok(());
+        }
+    };
+    for (then, now) in old.summary.iter().zip(&new.summary) {
+        let times = then.distribution_time_median_s.zip(now.distribution_time_median_s);
+        let change = times.map_or("no time to compare".to_owned(), |(then, now)| {
+            format!("{then:.2} s → {now:.2} s ({:+.1} %)", (now / then - 1.0) * 100.0)
+        });
+        say(format_args!("  {}: {change}", now.cell));
+    }
+    Ok(())
+}
+
+/// What is not as it was: harness, engine, kernel, image, …
+fn differences(before: &Manifest, after: &Manifest) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut note = |what: &str, then: Option<&String>, now: Option<&String>| {
+        let word = |value: Option<&String>| value.map_or("(not known)".to_owned(), Clone::clone);
+        if then != now {
+            lines.push(format!("{what}: {} → {}", word(then), word(now)));
+        }
+    };
+    note("harness", Some(&before.harness), Some(&after.harness));
+    let keys: BTreeSet<&String> = before.facts.keys().chain(after.facts.keys()).collect();
+    for key in keys {
+        note(key, before.facts.get(key), after.facts.get(key));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_is_named_and_the_rest_is_not() {
+        let facts =
+            |kernel: &str| Facts::from([("engine.kernel".into(), kernel.into()), ("runtime".into(), "docker".into())]);
+        let manifest = |facts| Manifest { harness: "0.1.0".into(), facts, ..Manifest::default() };
+        let (before, mut after) = (manifest(facts("6.1")), manifest(facts("6.18")));
+        assert_eq!(differences(&before, &before), [""; 0]);
+        after.facts.insert("image".into(), "x".into());
+        assert_eq!(differences(&before, &after), ["engine.kernel: 6.1 → 6.18", "image: (not known) → x"]);
+    }
+}

@@ -1,0 +1,243 @@
+//! What makes a trial INVALID: faults planted from outside while it runs, each of which must be found for its own reason
+//! and none of which may enter a result; and what is done about it: retries, and going on with a run that was killed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use peer_image::node::{Gate, Link, Role};
+use rustix::process::Signal;
+
+use crate::bench::{Bench, Done, Experiment};
+use crate::engine::{Engine, specification};
+use crate::node;
+
+/// A swarm of some fifteen seconds: time to do something to it and for that to show.
+fn swarm(name: &'static str, more: &str) -> Bench {
+    let more = format!("retries: 0\n{more}");
+    Bench::new(&Experiment { name, size: "8 MiB", server: "8 mbit", up: "4 mbit", more, ..Experiment::default() })
+}
+
+/// All limits as forgiving as elsewhere, but for one.
+fn strict_about(limit: &str) -> String {
+    let limits = [
+        ("link_rate", "50 %"),
+        ("host_busy", "100 %"),
+        ("host_softirq", "100 %"),
+        ("host_steal", "100 %"),
+        ("memory_pressure", "100 %"),
+        ("start_skew", "1 min"),
+        ("churn_late", "1 min"),
+        ("stall", "1 min"),
+    ];
+    let key = limit.split(':').next().expect("a limit has a key");
+    let others = limits.iter().filter(|(name, _)| *name != key).map(|(name, value)| format!("{name}: {value}"));
+    let all: Vec<String> = others.chain([limit.to_owned()]).collect();
+    format!("validity: {{ {} }}\n", all.join(", "))
+}
+
+/// It is INVALID for that reason, is shown, and counts for nothing.
+fn is_invalid(done: &Done, reason: &str) {
+    done.ended_with(11);
+    let trial = &done.table("trials.csv")[0];
+    assert_eq!(trial["verdict"], "INVALID", "{trial:?}");
+    assert!(trial["invalid"].contains(reason), "{trial:?}");
+    let cell = &done.table("summary.csv")[0];
+    assert_eq!((cell["invalid"].as_str(), cell["completed"].as_str()), ("1", "0"), "{cell:?}");
+    assert_eq!(cell["distribution_time_median_s"], "", "{cell:?}");
+    done.said("INVALID");
+    let report = std::fs::read_to_string(done.dir().join("report.md")).expect("there is a report");
+    assert!(report.contains("INVALID: ") && report.contains(reason), "{report}");
+}
+
+#[tokio::test]
+async fn a_link_that_is_changed_behind_our_back_makes_a_trial_invalid() {
+    let engine = Engine::shared().await;
+    let image = node::image().await;
+    let bench = swarm("changed-link", "");
+    let mut running = bench.start();
+    let run = running.transfers(&engine).await;
+    // Somebody else in the same network namespace shapes it anew.
+    let gate = Gate::At { address: "192.0.2.1:1".to_owned() };
+    let link = Some(Link { up: 4_000_000, down: 9_000_000 });
+    let intruder = peer_image::node::NodeSpec {
+        link,
+        congestion: "system".to_owned(),
+        ..specification("intruder", Role::HttpClient, gate)
+    };
+    let held = engine.held(&run).await;
+    let intruder = engine.intrude(held.container("peer-2"), &image, &intruder).await;
+    let done = running.end().await;
+    engine.remove(&intruder).await;
+    is_invalid(&done, "`peer-2`'s download was 9000000 bit/s in the kernel, the plan says 20000000 bit/s");
+    engine.assert_nothing_left(&run).await;
+}
+
+#[tokio::test]
+async fn a_hog_on_every_processor_makes_a_trial_invalid() {
+    let engine = Engine::alone().await;
+    let bench = swarm("hog", &strict_about("host_busy: 95 %"));
+    let mut running = bench.start();
+    running.transfers(&engine).await;
+    let over = Arc::new(AtomicBool::new(false));
+    let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let hogs: Vec<_> = (0..2 * processors)
+        .map(|_| {
+            let over = Arc::clone(&over);
+            std::thread::spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            })
+        })
+        .collect();
+    let done = running.end().await;
+    over.store(true, Ordering::Relaxed);
+    for hog in hogs {
+        hog.join().expect("a hog does not panic");
+    }
+    is_invalid(&done, "the host's processors were ");
+}
+
+#[tokio::test]
+async fn a_churn_event_that_comes_late_makes_a_trial_invalid() {
+    let engine = Engine::shared().await;
+    let churn = "churn: { session: { fixed: { after: 3 s } }, leave: { crash: 100 % }, share: 50 %, \
+                 rejoin: { after: 1 s, keeps: pieces } }";
+    let bench = swarm("late", &format!("{}{churn}\nseed: 3\n", strict_about("churn_late: 1 s")));
+    let mut running = bench.start();
+    running.transfers(&engine).await;
+    // The controller stands still when it is to kill, and goes on some seconds later: told by a node's own clock.
+    running.signal(Signal::STOP);
+    tokio::time::sleep(std::time::Duration::from_secs(6)).await; // what is planned at 3 s is late then
+    running.signal(Signal::CONT);
+    let done = running.end().await;
+    is_invalid(&done, "a planned departure or return came ");
+}
+
+#[tokio::test]
+async fn a_container_that_is_paused_makes_a_trial_invalid() {
+    let engine = Engine::shared().await;
+    let bench = swarm("paused", &strict_about("stall: 1 s"));
+    let mut running = bench.start();
+    let run = running.transfers(&engine).await;
+    let held = engine.held(&run).await;
+    let container = held.container("peer-1");
+    engine.docker.pause_container(container).await.expect("a running container can be paused");
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await; // longer than the limit
+    engine.docker.unpause_container(container).await.expect("a paused container can go on");
+    let done = running.end().await;
+    is_invalid(&done, "`peer-1` stood still for ");
+}
+
+#[tokio::test]
+async fn what_is_invalid_is_tried_again_as_often_as_the_file_says_and_every_attempt_is_kept() {
+    let _engine = Engine::shared().await;
+    // No node begins within a microsecond.
+    let more = format!("retries: 2\n{}", strict_about("start_skew: 0.001 ms"));
+    let bench =
+        Bench::new(&Experiment { name: "again", who: "peers: 2", size: "256 KiB", more, ..Experiment::default() });
+    let done = bench.run().await;
+    done.ended_with(11);
+    let trials = done.table("trials.csv");
+    let attempts: Vec<(&str, &str)> =
+        trials.iter().map(|row| (row["attempt"].as_str(), row["verdict"].as_str())).collect();
+    assert_eq!(attempts, [("1", "INVALID"), ("2", "INVALID"), ("3", "INVALID")]);
+    assert!(done.dir().join("trials/p2p-n2/1.3/events.jsonl").exists());
+    assert_eq!(done.table("summary.csv")[0]["not_run"], "0");
+}
+
+/// Cells and trials of a run, without what was measured.
+fn shape(dir: &Path) -> BTreeMap<String, Vec<String>> {
+    let table = |name: &str, columns: &[&str]| -> Vec<String> {
+        let mut reader = csv::Reader::from_path(dir.join(name)).expect("there is a table");
+        let rows = reader.deserialize().map(|row| row.expect("a table has one field per heading"));
+        rows.map(|row: BTreeMap<String, String>| {
+            let wanted: Vec<&str> = columns.iter().map(|column| row[*column].as_str()).collect();
+            format!("{} of {}: {wanted:?}", row.len(), name)
+        })
+        .collect()
+    };
+    let columns = std::fs::read_to_string(dir.join("columns.json")).expect("there are columns");
+    [
+        ("cells", table("summary.csv", &["cell", "peers", "planned", "completed", "invalid", "not_run", "bound_s"])),
+        ("trials", table("trials.csv", &["cell", "repeat", "attempt", "verdict", "outcome", "completed"])),
+        ("peers", table("peers.csv", &["cell", "repeat", "node", "outcome"])),
+        ("schema", vec![columns]),
+    ]
+    .map(|(name, rows)| (name.to_owned(), rows))
+    .into()
+}
+
+/// When each trial's log began, by the trial's directory.
+fn beginnings(dir: &Path) -> BTreeMap<PathBuf, String> {
+    let mut found = BTreeMap::new();
+    for cell in std::fs::read_dir(dir.join("trials")).expect("there are trials").flatten() {
+        for trial in std::fs::read_dir(cell.path()).expect("a cell has trials").flatten() {
+            let log = std::fs::read_to_string(trial.path().join("events.jsonl")).unwrap_or_default();
+            if log.contains("\"outcome\":\"completed\"") {
+                found.insert(trial.path(), log.lines().next().unwrap_or_default().to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_sweep_that_is_killed_again_and_again_comes_to_the_report_of_one_that_was_not() {
+    let engine = Engine::alone().await;
+    let sweep = |name| {
+        let more = "repeats: 2\nwarm_up: true\n".to_owned();
+        let who = "peers: [1, 2]";
+        Bench::new(&Experiment { name, who, size: "512 KiB", server: "8 mbit", more, ..Experiment::default() })
+    };
+    let calm = sweep("sweep");
+    let undisturbed = calm.run().await;
+    undisturbed.ended_with(0);
+
+    let bench = sweep("sweep");
+    let mut done_before = BTreeMap::new();
+    // Killed in its launch, in its transfer, and after a whole trial.
+    for moment in [" launch", " transfer", "distributed in"] {
+        let mut running = bench.command(["run", "experiment.yaml", "--resume"]);
+        running.says(moment).await;
+        running.kill().await;
+    }
+    let dir = std::fs::read_dir(bench.path().join("reports/sweep")).expect("there is a run").flatten().next();
+    let dir = dir.expect("there is a run").path();
+    done_before.extend(beginnings(&dir));
+    assert!(!done_before.is_empty(), "a trial was done before the last kill");
+
+    let done = bench.command(["run", "experiment.yaml", "--resume"]).end().await;
+    done.ended_with(0);
+    assert_eq!(shape(&done.dir()), shape(&undisturbed.dir()));
+    let after = beginnings(&dir);
+    assert!(done_before.iter().all(|(trial, first)| after.get(trial) == Some(first)), "nothing is measured twice");
+    let again = bench.command(["run", "experiment.yaml", "--resume"]).end().await;
+    again.ended_with(0);
+    assert_eq!(beginnings(&dir), after, "a run that is whole is left as it is");
+    drop(engine);
+}
+
+#[tokio::test]
+async fn a_run_is_repeated_from_its_own_directory_and_what_differs_is_said() {
+    let _engine = Engine::shared().await;
+    let bench =
+        Bench::new(&Experiment { name: "once-more", who: "peers: 2", size: "256 KiB", ..Experiment::default() });
+    let done = bench.command(["run", "experiment.yaml", "--seed", "77"]).end().await;
+    done.ended_with(0);
+    let dir = done.dir();
+    std::fs::remove_file(bench.path().join("experiment.yaml")).expect("its own directory is enough");
+    let again = bench.command(["rerun".as_ref(), dir.as_os_str()]).end().await;
+    again.ended_with(0);
+    again.said("compared with ");
+    again.said("nothing differs in the surroundings");
+    again.said("  p2p-n2: ");
+    let dirs = again.dirs();
+    assert_eq!(dirs.len(), 2, "{again}");
+    let read = |dir: &Path, name: &str| std::fs::read_to_string(dir.join(name)).expect("a run has it");
+    for name in ["plan.json", "spec.yaml"] {
+        assert_eq!(read(&dirs[0], name), read(&dirs[1], name), "{name}");
+    }
+}

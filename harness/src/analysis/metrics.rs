@@ -12,6 +12,7 @@ use peer_image::node::{Behaviour, Role};
 use super::bounds::{self, Bound, PAYLOAD_SHARE, Swarm, Term};
 use super::churn;
 use super::findings::{self, Finding};
+use super::flows::{self, TransferRow, UtilisationRow};
 use super::lives::{self, Observed};
 use super::peers;
 use super::statistics::{jain, median, most, quantile};
@@ -342,6 +343,10 @@ pub struct Measured {
     pub peers: Vec<PeerRow>,
     /// Its schedule, in the plan's order.
     pub churn: Vec<ChurnRow>,
+    /// Who sent how much to whom.
+    pub transfers: Vec<TransferRow>,
+    /// How full the links were, second by second.
+    pub utilisation: Vec<UtilisationRow>,
     /// What to be wary of.
     pub findings: Vec<Finding>,
 }
@@ -374,7 +379,9 @@ pub fn conclude(cell: &Cell, trial: &Trial, observed: &Observed) -> Measured {
         row.invalid = invalid.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     }
     let findings = findings::of_trial(trial, observed, &peers, &churn, &row, invalid);
-    Measured { trial: row, peers, churn, findings }
+    let transfers = flows::transfers(cell, trial, observed);
+    let utilisation = flows::utilisation(cell, trial, observed, horizon);
+    Measured { trial: row, peers, churn, transfers, utilisation, findings }
 }
 
 fn verdict(row: &TrialRow, observed: &Observed, invalid: &[Invalid]) -> Verdict {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::bounds::{self, Term};
 use super::findings::{self, Finding, What};
+use super::flows::{TransferRow, UtilisationRow};
 use super::metrics::{ChurnRow, Measured, PeerRow, TrialOutcome, TrialRow, Verdict};
 use super::statistics::{least, median, median_interval, most, outliers, variation};
 use crate::plan::{Architecture, Cell, Plan, Trial};
@@ -104,6 +105,10 @@ pub struct Analysis {
     pub peers: Vec<PeerRow>,
     /// One row per planned departure or return.
     pub churn: Vec<ChurnRow>,
+    /// One row per pair of nodes and trial.
+    pub transfers: Vec<TransferRow>,
+    /// One row per second and trial.
+    pub utilisation: Vec<UtilisationRow>,
     /// What to be wary of.
     pub findings: Vec<Finding>,
     /// D over N; empty if N does not vary.
@@ -172,6 +177,8 @@ pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Ana
         trials: Vec::new(),
         peers: Vec::new(),
         churn: Vec::new(),
+        transfers: Vec::new(),
+        utilisation: Vec::new(),
         findings: Vec::new(),
         over_n: Vec::new(),
         contrasts: Vec::new(),
@@ -180,6 +187,8 @@ pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Ana
         analysis.trials.push(measured.trial);
         analysis.peers.extend(measured.peers);
         analysis.churn.extend(measured.churn);
+        analysis.transfers.extend(measured.transfers);
+        analysis.utilisation.extend(measured.utilisation);
         analysis.findings.extend(measured.findings);
     }
     analysis.summary = plan.cells.iter().map(|cell| summary_row(cell, &analysis.trials)).collect();

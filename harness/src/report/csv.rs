@@ -6,6 +6,7 @@
 use std::fmt::Display;
 
 use crate::analysis::bounds::Term;
+use crate::analysis::flows::{TransferRow, UtilisationRow};
 use crate::analysis::metrics::{ChurnRow, ChurnStatus, PeerOutcome, PeerRow, TrialOutcome, TrialRow, Verdict};
 use crate::analysis::summary::{self, Analysis, SummaryRow};
 use crate::plan::Architecture;
@@ -38,6 +39,13 @@ const PEERS: &[Column<PeerRow>] = columns!(PeerRow:
 const CHURN: &[Column<ChurnRow>] = columns!(ChurnRow:
     cell, repeat, attempt, node, action, status, planned_s, actual_s, late_s, engine_s, why);
 
+const TRANSFERS: &[Column<TransferRow>] = columns!(TransferRow:
+    cell, repeat, attempt, from, to, sent_bytes, received_bytes);
+
+const UTILISATION: &[Column<UtilisationRow>] = columns!(UtilisationRow:
+    cell, repeat, attempt, from_s, peers_present, server_up_share, peers_up_share, peers_down_share,
+    peers_idle_uninterested_share, peers_idle_choked_share, peers_idle_unrequested_share);
+
 const TRIALS: &[Column<TrialRow>] = columns!(TrialRow:
     cell, architecture, peers, repeat, attempt, verdict, invalid, outcome, reason, distribution_time_s, bound_s,
     bound_payload_s, binding_term, ratio, payload_ratio, efficiency, start_skew_p50_s, start_skew_max_s, to_complete, completed,
@@ -68,6 +76,18 @@ pub fn churn(analysis: &Analysis) -> String {
     table(CHURN, &[], &analysis.churn, |_| &[])
 }
 
+/// `transfers.csv`: one row per pair of nodes and trial, the matrix of who sent to whom.
+#[must_use]
+pub fn transfers(analysis: &Analysis) -> String {
+    table(TRANSFERS, &[], &analysis.transfers, |_| &[])
+}
+
+/// `utilisation.csv`: one row per second and trial.
+#[must_use]
+pub fn utilisation(analysis: &Analysis) -> String {
+    table(UTILISATION, &[], &analysis.utilisation, |_| &[])
+}
+
 /// `trials.csv`: one row per trial.
 #[must_use]
 pub fn trials(analysis: &Analysis) -> String {
@@ -86,6 +106,8 @@ pub fn columns(analysis: &Analysis) -> String {
     let tables = serde_json::json!({
         "peers.csv": described("PeerRow", PEERS, &[]),
         "churn.csv": described("ChurnRow", CHURN, &[]),
+        "transfers.csv": described("TransferRow", TRANSFERS, &[]),
+        "utilisation.csv": described("UtilisationRow", UTILISATION, &[]),
         "trials.csv": described("TrialRow", TRIALS, &analysis.factors),
         "summary.csv": described("SummaryRow", SUMMARY, &analysis.factors),
     });
@@ -105,7 +127,11 @@ fn described<R>(row: &str, columns: &[Column<R>], factors: &[String]) -> Vec<ser
 
 /// What a column means: the documentation of its field, from the source itself, so that there is one text for both.
 fn meaning(row: &str, field: &str) -> Option<String> {
-    let sources = [include_str!("../analysis/metrics.rs"), include_str!("../analysis/summary.rs")];
+    let sources = [
+        include_str!("../analysis/metrics.rs"),
+        include_str!("../analysis/summary.rs"),
+        include_str!("../analysis/flows.rs"),
+    ];
     let body = sources.iter().find_map(|source| source.split_once(&format!("pub struct {row} {{\n")))?.1;
     let (before, _) = body.split_once(&format!("    pub {field}: "))?;
     let mut lines: Vec<&str> = before.lines().rev().map_while(|line| line.trim().strip_prefix("///")).collect();
@@ -232,7 +258,7 @@ mod tests {
             assert_eq!(headings, columns.iter().map(|it| it["name"].as_str().unwrap()).collect::<Vec<_>>());
         }
         assert!(trials(&analysis).lines().next().unwrap().ends_with(",file.size"));
-        for table in ["peers.csv", "trials.csv", "summary.csv", "churn.csv"] {
+        for table in ["peers.csv", "trials.csv", "summary.csv", "churn.csv", "transfers.csv", "utilisation.csv"] {
             for column in described[table].as_array().unwrap() {
                 assert!(!column["meaning"].as_str().unwrap().is_empty(), "{table}: {}", column["name"]);
             }

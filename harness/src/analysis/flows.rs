@@ -1,0 +1,222 @@
+//! Who sent how much to whom, and how full the links were as time went on.
+
+use peer_image::event::{Idle, is_to_complete};
+use peer_image::node::Role;
+
+use super::lives::{Life, Observed};
+use super::peers;
+use crate::plan::{Cell, Node, Trial};
+
+/// What one node sent to another in one trial.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TransferRow {
+    /// The cell's id.
+    pub cell: String,
+    /// Which repeat, from 1.
+    pub repeat: u32,
+    /// Which attempt at it, from 1.
+    pub attempt: u32,
+    /// Who sent.
+    pub from: String,
+    /// Who received.
+    pub to: String,
+    /// File bytes sent, as the sender says: `progress.up`.
+    pub sent_bytes: u64,
+    /// File bytes received, as the receiver says: `progress.down`. What is sent and not received was cut off by a
+    /// departure, or not told by a node that was killed.
+    pub received_bytes: u64,
+}
+
+/// How full the links were in one second of one trial. Shares are of the rates of the nodes that were there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UtilisationRow {
+    /// The cell's id.
+    pub cell: String,
+    /// Which repeat, from 1.
+    pub repeat: u32,
+    /// Which attempt at it, from 1.
+    pub attempt: u32,
+    /// When the second began, after the common start.
+    pub from_s: u32,
+    /// Peers that were there.
+    pub peers_present: u32,
+    /// Share of the server's upload rate that was carried, headers included: `counters.up.bytes`.
+    pub server_up_share: Option<f64>,
+    /// The same of all peers' uploads.
+    pub peers_up_share: Option<f64>,
+    /// The same of all peers' downloads.
+    pub peers_down_share: Option<f64>,
+    /// Share of the peers' upload time with nothing to send because nobody wanted what they had: `progress.idle`.
+    pub peers_idle_uninterested_share: Option<f64>,
+    /// The same because all who did were choked.
+    pub peers_idle_choked_share: Option<f64>,
+    /// The same because nobody had a request outstanding.
+    pub peers_idle_unrequested_share: Option<f64>,
+}
+
+/// Every pair of nodes between which something went, in the plan's order.
+pub(super) fn transfers(cell: &Cell, trial: &Trial, observed: &Observed) -> Vec<TransferRow> {
+    let mut rows = Vec::new();
+    for from in &trial.nodes {
+        for to in trial.nodes.iter().filter(|to| to.name != from.name) {
+            let sent_bytes = peers::sent_to(observed.node(&from.name), &to.name);
+            let received_bytes = peers::received_from(observed.node(&to.name), &from.name);
+            if sent_bytes + received_bytes > 0 {
+                rows.push(TransferRow {
+                    cell: cell.id.clone(),
+                    repeat: trial.repeat,
+                    attempt: observed.attempt,
+                    from: from.name.clone(),
+                    to: to.name.clone(),
+                    sent_bytes,
+                    received_bytes,
+                });
+            }
+        }
+    }
+    rows
+}
+
+/// One row per second until `horizon`.
+pub(super) fn utilisation(cell: &Cell, trial: &Trial, observed: &Observed, horizon: f64) -> Vec<UtilisationRow> {
+    let is_server = |node: &&Node| matches!(node.role, Role::HttpServer | Role::InitialSeed);
+    let servers: Vec<&Node> = trial.nodes.iter().filter(is_server).collect();
+    let peers: Vec<&Node> = trial.nodes.iter().filter(|node| is_to_complete(node.role)).collect();
+    // A trial is at most as long as its timeout; a log that says otherwise is not to cost memory.
+    let seconds = horizon.min(cell.settings.timeout).ceil() as u32;
+    (0..seconds)
+        .map(|second| {
+            let server = sum(observed, &servers, second);
+            let peers = sum(observed, &peers, second);
+            let share = |part: f64, whole: f64| (whole > 0.0).then(|| part / whole);
+            let idle = peers.idle.map(|idle| share(idle, f64::from(peers.present)));
+            UtilisationRow {
+                cell: cell.id.clone(),
+                repeat: trial.repeat,
+                attempt: observed.attempt,
+                from_s: second,
+                peers_present: peers.present,
+                server_up_share: share(server.up, server.up_rate),
+                peers_up_share: share(peers.up, peers.up_rate),
+                peers_down_share: share(peers.down, peers.down_rate),
+                peers_idle_uninterested_share: idle[0],
+                peers_idle_choked_share: idle[1],
+                peers_idle_unrequested_share: idle[2],
+            }
+        })
+        .collect()
+}
+
+/// What some nodes' links carried in a second, and could have: bits, and seconds of idle upload time.
+#[derive(Debug, Default)]
+struct Sum {
+    present: u32,
+    up: f64,
+    down: f64,
+    up_rate: f64,
+    down_rate: f64,
+    idle: [f64; 3],
+}
+
+fn sum(observed: &Observed, nodes: &[&Node], second: u32) -> Sum {
+    let mut sum = Sum::default();
+    for node in nodes {
+        let Some(link) = node.link else { continue };
+        for life in &observed.node(&node.name).lives {
+            let Some(go) = observed.go(&node.name, life) else { continue };
+            let from = go + u64::from(second) * 1_000_000_000;
+            let to = from + 1_000_000_000;
+            if !was_there(life, from, to) {
+                continue;
+            }
+            let grown = |of: fn(&(u64, u64, u64)) -> f64| {
+                let at = |moment| interpolated(&life.carried, |point| point.0, of, moment);
+                (at(to) - at(from)) * 8.0
+            };
+            sum.present += 1;
+            sum.up += grown(|point| point.1 as f64);
+            sum.down += grown(|point| point.2 as f64);
+            sum.up_rate += link.up as f64;
+            sum.down_rate += link.down as f64;
+            let causes: [fn(&(u64, Idle)) -> f64; 3] = [
+                |point| point.1.uninterested as f64,
+                |point| point.1.choked as f64,
+                |point| point.1.unrequested as f64,
+            ];
+            for (idle, cause) in sum.idle.iter_mut().zip(causes) {
+                let at = |moment| interpolated(&life.idle, |point| point.0, cause, moment);
+                *idle += (at(to) - at(from)) / 1e9;
+            }
+            break;
+        }
+    }
+    sum
+}
+
+/// Whether a life had begun its role and not ended it at some moment of a second.
+fn was_there(life: &Life, from: u64, to: u64) -> bool {
+    let end = life.left.map_or(life.last_mono, |(at, _)| at);
+    life.started.is_some_and(|started| started.mono < to) && end > from
+}
+
+/// The value of something that grew, at a moment: evenly between two points, not at all before the first and after the
+/// last.
+fn interpolated<P>(points: &[P], when: fn(&P) -> u64, what: fn(&P) -> f64, moment: u64) -> f64 {
+    let after = points.partition_point(|point| when(point) <= moment);
+    match (after.checked_sub(1).map(|i| &points[i]), points.get(after)) {
+        (Some(a), Some(b)) => {
+            let share = (moment - when(a)) as f64 / (when(b) - when(a)).max(1) as f64;
+            what(a) + share * (what(b) - what(a))
+        }
+        (Some(only), None) | (None, Some(only)) => what(only),
+        (None, None) => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use peer_image::event::{Counters, Event as NodeEvent, Progress, Queue};
+
+    use super::*;
+    use crate::analysis::fixture::{GO, Log, S, cell};
+    use crate::plan::Architecture;
+
+    fn counters(up: u64, down: u64) -> NodeEvent {
+        let queue = |bytes| Queue { bytes, ..Queue::default() };
+        NodeEvent::Counters(Counters { up: queue(up), down: queue(down), throttled: None })
+    }
+
+    #[test]
+    fn a_links_share_is_what_it_carried_of_its_rate_second_by_second() {
+        let cell = cell(Architecture::P2p, 2, 1);
+        let mut log = Log::new();
+        // Peers upload at 4 mbit, 500 kB a second: one is full all the time, one is half full, then gone.
+        let mut full = log.life("peer-1", GO - S);
+        full.boot().started(GO, 0);
+        for second in 0..=3 {
+            full.at(GO + second * S, counters(second * 500_000, 0));
+        }
+        let mut half = log.life("peer-2", GO - S);
+        half.boot().started(GO, 0).at(GO, counters(0, 0)).at(GO + 2 * S, counters(500_000, 0));
+        half.left(GO + 2 * S, peer_image::event::Leave::Planned);
+        let observed = super::super::lives::fold(&log.lines);
+        let rows = utilisation(&cell, &cell.trials[0], &observed, 2.5);
+        let shares: Vec<(u32, Option<f64>)> = rows.iter().map(|row| (row.peers_present, row.peers_up_share)).collect();
+        assert_eq!(shares, [(2, Some(0.75)), (2, Some(0.75)), (1, Some(1.0))]);
+        assert_eq!(rows[0].server_up_share, None, "it never spoke");
+    }
+
+    #[test]
+    fn a_transfer_is_what_both_ends_say_of_it() {
+        let cell = cell(Architecture::P2p, 2, 1);
+        let mut log = Log::new();
+        let moved = |name: &str, bytes| [(name.to_owned(), bytes)].into();
+        let sent = Progress { up: moved("peer-2", 100), ..Progress::default() };
+        let received = Progress { down: moved("peer-1", 90), ..Progress::default() };
+        log.life("peer-1", GO).boot().progress(GO + S, sent);
+        log.life("peer-2", GO).boot().progress(GO + S, received);
+        let rows = transfers(&cell, &cell.trials[0], &super::super::lives::fold(&log.lines));
+        let row = (rows[0].from.as_str(), rows[0].to.as_str(), rows[0].sent_bytes, rows[0].received_bytes);
+        assert_eq!((rows.len(), row), (1, ("peer-1", "peer-2", 100, 90)));
+    }
+}

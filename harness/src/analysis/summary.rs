@@ -86,6 +86,25 @@ pub struct SummaryRow {
     pub start_skew_max_s: Option<f64>,
 }
 
+/// The peers of one class of one cell, over its valid trials.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClassRow {
+    /// The cell's id.
+    pub cell: String,
+    /// The class.
+    pub class: String,
+    /// Peers of the class, over all valid trials.
+    pub peers: u32,
+    /// Those of them that completed.
+    pub completed: u32,
+    /// Median of [`PeerRow::completed_at_s`].
+    pub completion_median_s: Option<f64>,
+    /// The largest of them.
+    pub completion_max_s: Option<f64>,
+    /// File bytes that they sent, over those that they received.
+    pub contribution_ratio: Option<f64>,
+}
+
 /// A run as a whole: what a report shows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Analysis {
@@ -105,6 +124,8 @@ pub struct Analysis {
     pub peers: Vec<PeerRow>,
     /// One row per planned departure or return.
     pub churn: Vec<ChurnRow>,
+    /// One row per class and cell, in the plan's order.
+    pub classes: Vec<ClassRow>,
     /// One row per pair of nodes and trial.
     pub transfers: Vec<TransferRow>,
     /// One row per second and trial.
@@ -177,6 +198,7 @@ pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Ana
         trials: Vec::new(),
         peers: Vec::new(),
         churn: Vec::new(),
+        classes: Vec::new(),
         transfers: Vec::new(),
         utilisation: Vec::new(),
         findings: Vec::new(),
@@ -192,12 +214,40 @@ pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Ana
         analysis.findings.extend(measured.findings);
     }
     analysis.summary = plan.cells.iter().map(|cell| summary_row(cell, &analysis.trials)).collect();
+    analysis.classes = plan.cells.iter().flat_map(|cell| classes(cell, &analysis)).collect();
     for row in &analysis.summary {
         scatter(row, &analysis.trials, &mut analysis.findings);
     }
     analysis.over_n = over_n(plan, &analysis.trials, &analysis.summary);
     analysis.contrasts = contrasts(plan, &analysis.summary);
     analysis
+}
+
+fn classes(cell: &Cell, analysis: &Analysis) -> Vec<ClassRow> {
+    let valid: BTreeSet<(u32, u32)> = analysis
+        .trials
+        .iter()
+        .filter(|trial| trial.cell == cell.id && trial.verdict == Verdict::Valid)
+        .map(|trial| (trial.repeat, trial.attempt))
+        .collect();
+    let of_class = |class: &str| {
+        let is_its = |peer: &&PeerRow| {
+            peer.cell == cell.id && peer.class == class && valid.contains(&(peer.repeat, peer.attempt))
+        };
+        let peers: Vec<&PeerRow> = analysis.peers.iter().filter(is_its).collect();
+        let times: Vec<f64> = peers.iter().filter_map(|peer| peer.completed_at_s).collect();
+        let (up, down) = peers.iter().fold((0, 0), |sum, peer| (sum.0 + peer.up_bytes, sum.1 + peer.down_bytes));
+        ClassRow {
+            cell: cell.id.clone(),
+            class: class.to_owned(),
+            peers: count(peers.len()),
+            completed: count(times.len()),
+            completion_median_s: median(&times),
+            completion_max_s: most(&times),
+            contribution_ratio: (down > 0).then(|| up as f64 / down as f64),
+        }
+    };
+    cell.settings.classes.iter().map(|class| of_class(&class.name)).collect()
 }
 
 /// Whether a trial enters medians and comparisons.

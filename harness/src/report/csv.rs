@@ -8,7 +8,7 @@ use std::fmt::Display;
 use crate::analysis::bounds::Term;
 use crate::analysis::flows::{TransferRow, UtilisationRow};
 use crate::analysis::metrics::{ChurnRow, ChurnStatus, PeerOutcome, PeerRow, TrialOutcome, TrialRow, Verdict};
-use crate::analysis::summary::{self, Analysis, SummaryRow};
+use crate::analysis::summary::{self, Analysis, ClassRow, SummaryRow};
 use crate::plan::Architecture;
 
 /// One column: how to get its text from a row.
@@ -38,6 +38,9 @@ const PEERS: &[Column<PeerRow>] = columns!(PeerRow:
 
 const CHURN: &[Column<ChurnRow>] = columns!(ChurnRow:
     cell, repeat, attempt, node, action, status, planned_s, actual_s, late_s, engine_s, why);
+
+const CLASSES: &[Column<ClassRow>] = columns!(ClassRow:
+    cell, class, peers, completed, completion_median_s, completion_max_s, contribution_ratio);
 
 const TRANSFERS: &[Column<TransferRow>] = columns!(TransferRow:
     cell, repeat, attempt, from, to, sent_bytes, received_bytes);
@@ -76,6 +79,12 @@ pub fn churn(analysis: &Analysis) -> String {
     table(CHURN, &[], &analysis.churn, |_| &[])
 }
 
+/// `classes.csv`: one row per class and cell.
+#[must_use]
+pub fn classes(analysis: &Analysis) -> String {
+    table(CLASSES, &[], &analysis.classes, |_| &[])
+}
+
 /// `transfers.csv`: one row per pair of nodes and trial, the matrix of who sent to whom.
 #[must_use]
 pub fn transfers(analysis: &Analysis) -> String {
@@ -106,6 +115,7 @@ pub fn columns(analysis: &Analysis) -> String {
     let tables = serde_json::json!({
         "peers.csv": described("PeerRow", PEERS, &[]),
         "churn.csv": described("ChurnRow", CHURN, &[]),
+        "classes.csv": described("ClassRow", CLASSES, &[]),
         "transfers.csv": described("TransferRow", TRANSFERS, &[]),
         "utilisation.csv": described("UtilisationRow", UTILISATION, &[]),
         "trials.csv": described("TrialRow", TRIALS, &analysis.factors),
@@ -258,7 +268,7 @@ mod tests {
             assert_eq!(headings, columns.iter().map(|it| it["name"].as_str().unwrap()).collect::<Vec<_>>());
         }
         assert!(trials(&analysis).lines().next().unwrap().ends_with(",file.size"));
-        for table in ["peers.csv", "trials.csv", "summary.csv", "churn.csv", "transfers.csv", "utilisation.csv"] {
+        for table in ["peers.csv", "trials.csv", "summary.csv", "churn.csv", "classes.csv", "transfers.csv", "utilisation.csv"] {
             for column in described[table].as_array().unwrap() {
                 assert!(!column["meaning"].as_str().unwrap().is_empty(), "{table}: {}", column["name"]);
             }

@@ -24,6 +24,7 @@ pub fn report(analysis: &Analysis, facts: &Facts) -> String {
     cells(&mut page, analysis);
     contrasts(&mut page, analysis);
     trust(&mut page, analysis);
+    classes(&mut page, analysis);
     upload_time(&mut page, analysis);
     churn(&mut page, analysis);
     incomplete(&mut page, analysis);
@@ -270,6 +271,32 @@ fn upload_time(page: &mut Page, analysis: &Analysis) {
         std::iter::once(format!("`{}`", row.cell)).chain(shares.map(percent)).collect()
     };
     page.table(&headings, measured.iter().map(row));
+}
+
+/// How each class fared, where there are several.
+fn classes(page: &mut Page, analysis: &Analysis) {
+    let several = |cell: &str| analysis.classes.iter().filter(|row| row.cell == cell).count() > 1;
+    let rows: Vec<Vec<String>> = analysis
+        .classes
+        .iter()
+        .filter(|row| several(&row.cell))
+        .map(|row| {
+            vec![
+                format!("`{}`", row.cell),
+                row.class.clone(),
+                format!("{}/{}", row.completed, row.peers),
+                number(row.completion_median_s, 2),
+                number(row.completion_max_s, 2),
+                number(row.contribution_ratio, 2),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    page.line("## By class\n");
+    page.line("Peers of all valid trials together; *gave* is what they sent over what they received.\n");
+    page.table(&["cell", "class", ">completed", ">median, s", ">last, s", ">gave"], rows);
 }
 
 fn churn(page: &mut Page, analysis: &Analysis) {

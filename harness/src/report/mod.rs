@@ -41,6 +41,7 @@ pub fn files(analysis: &Analysis, facts: &Facts) -> Vec<(&'static str, String)> 
         ("trials.csv", csv::trials(analysis)),
         ("peers.csv", csv::peers(analysis)),
         ("churn.csv", csv::churn(analysis)),
+        ("classes.csv", csv::classes(analysis)),
         ("transfers.csv", csv::transfers(analysis)),
         ("utilisation.csv", csv::utilisation(analysis)),
         ("columns.json", csv::columns(analysis)),

@@ -44,12 +44,31 @@ pub enum Command {
     },
     /// Find out what this machine can do: engine, kernel, links at 1 to 500 mbit, how many peers. Takes a minute
     Doctor,
+    /// Print the JSON Schema of a file that is read or written
+    Schema {
+        /// Of which
+        #[arg(value_enum)]
+        which: Schema,
+    },
     /// Remove what killed runs left on the engine: containers, networks, volumes, old images
     Clean {
         /// Also what was started on another machine or before the last boot, and every image of ours
         #[arg(long)]
         all: bool,
     },
+}
+
+/// What there is a JSON Schema of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Schema {
+    /// An experiment file
+    Experiment,
+    /// plan.json
+    Plan,
+    /// One line of events.jsonl
+    Events,
+    /// manifest.json
+    Manifest,
 }
 
 /// Run experiments and write their reports.

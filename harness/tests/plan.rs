@@ -167,3 +167,32 @@ fn cell_ids_stay_unique_where_their_names_are_cut_off() {
     assert_eq!(ids.len(), plan.cells.len());
     assert!(ids.iter().all(|id| id.len() < 120));
 }
+
+/// The order of trials: cell and repeat.
+fn turns(text: &str) -> Vec<(String, u32)> {
+    planned(text).order.into_iter().map(|turn| (turn.cell, turn.repeat)).collect()
+}
+
+#[test]
+fn trials_are_interleaved_in_blocks_that_the_seed_shuffles() {
+    let text = |more: &str| churned(4, 30, 1).replace("peers: 4", "peers: [2, 4, 6, 8]") + more;
+    let order = turns(&text(""));
+    assert_eq!(order.len(), 16);
+    for (block, repeat) in order.chunks(8).zip(1..) {
+        let cells: BTreeSet<&String> = block.iter().map(|(cell, _)| cell).collect();
+        assert!(cells.len() == 8 && block.iter().all(|(_, k)| *k == repeat), "each cell once in a block: {block:?}");
+    }
+    let cells = |block: &[(String, u32)]| block.iter().map(|(cell, _)| cell.clone()).collect::<Vec<_>>();
+    assert_ne!(cells(&order[..8]), cells(&order[8..]), "each block has an order of its own");
+    assert_ne!(order, turns(&text("").replace("seed: 1", "seed: 2")));
+    let sequential = turns(&text("order: sequential\n"));
+    assert!(sequential.chunks(2).all(|pair| pair[0].0 == pair[1].0 && (pair[0].1, pair[1].1) == (1, 2)));
+}
+
+#[test]
+fn the_warm_up_comes_first_is_of_the_smallest_cell_and_changes_no_other_turn() {
+    let text = churned(4, 30, 1).replace("peers: 4", "peers: [8, 2]");
+    let (without, with) = (turns(&text), turns(&format!("{text}warm_up: true\n")));
+    assert_eq!(with[0], ("client-server-n2".to_owned(), 0));
+    assert_eq!(with[1..], without);
+}

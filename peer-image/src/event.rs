@@ -14,6 +14,7 @@ pub const VERSION: u32 = 2;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Record {
     /// [`VERSION`] of the writer.
     pub v: u32,
@@ -29,6 +30,7 @@ pub struct Record {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
     /// First line of a life: who and where.
@@ -124,6 +126,7 @@ pub enum Event {
 
 /// The link as the kernel took it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Shaped {
     /// Interface name.
     pub interface: String,
@@ -139,6 +142,7 @@ pub struct Shaped {
 
 /// One direction of a link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Shape {
     /// Rate that was asked for, bit/s.
     pub asked: u64,
@@ -152,6 +156,7 @@ pub struct Shape {
 
 /// Where a node stands. Byte counts are payload of the file, cumulative over this life.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Progress {
     /// Verified pieces.
     pub pieces: u32,
@@ -180,6 +185,7 @@ pub struct Progress {
 
 /// Time in which the upload link had nothing to send, by cause, ns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Idle {
     /// Nobody wanted a piece that this node has.
     pub uninterested: u64,
@@ -191,6 +197,7 @@ pub struct Idle {
 
 /// What the link's queues counted since they were made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Counters {
     /// Upload.
     pub up: Queue,
@@ -203,6 +210,7 @@ pub struct Counters {
 
 /// What one queue counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Queue {
     /// Bytes delivered, Ethernet headers included.
     pub bytes: u64,
@@ -219,6 +227,7 @@ pub struct Queue {
 
 /// What a link carried while nothing else was on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Calibration {
     /// Upload, counted where it arrived.
     pub up: Carried,
@@ -228,6 +237,7 @@ pub struct Calibration {
 
 /// Payload of one connection over a time in which its link was never without work.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Carried {
     /// Bytes of TCP payload.
     pub bytes: u64,
@@ -237,6 +247,7 @@ pub struct Carried {
 
 /// What a kernel can do, found out by trying.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Kernel {
     /// Queueing disciplines, filters and interfaces, by the names that `tc` and `ip` know them by.
     pub parts: BTreeMap<String, bool>,
@@ -250,6 +261,7 @@ pub struct Kernel {
 
 /// What a host has done since it booted, all processors together. Ratios of differences are what counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Host {
     /// Processors.
     pub cpus: u32,
@@ -277,6 +289,7 @@ pub struct Host {
 
 /// Why a node left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Leave {
     /// As planned by the churn schedule.
@@ -289,6 +302,7 @@ pub enum Leave {
 
 /// What kind of failure ended a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorKind {
     /// The machine lacks something: a qdisc, a capability, memory.

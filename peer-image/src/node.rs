@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Everything one node needs to know. Rates are bit/s, sizes are bytes, times are nanoseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NodeSpec {
     /// The node's name: at most [`NAME_MAX`] bytes of `[a-z0-9-]`.
@@ -45,6 +46,7 @@ pub const NAME_MAX: usize = 12;
 
 /// What a node does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Tracker and gate: carries none of the file.
@@ -61,6 +63,7 @@ pub enum Role {
 
 /// The file: its bytes follow from `seed` (see [`crate::content`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FileSpec {
     /// Name in the metainfo.
@@ -75,6 +78,7 @@ pub struct FileSpec {
 
 /// An access link: rates on the link in bit/s, headers included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Link {
     /// Upload rate, bit/s.
@@ -85,6 +89,7 @@ pub struct Link {
 
 /// The gate that opens the trial for all nodes at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Gate {
     /// This node is the gate and waits for so many others.
@@ -115,6 +120,7 @@ pub const HTTP_PORT: u16 = 8080;
 
 /// How a peer picks, chokes and requests. Defaults are BitTorrent's (Cohen 2003, BEP 3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// Which piece next.
@@ -149,6 +155,7 @@ impl Default for Policy {
 
 /// Which piece a peer begins next, among those that a neighbour has and it lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Picker {
     /// The one that the fewest neighbours have, ties at random.
@@ -161,6 +168,7 @@ pub enum Picker {
 
 /// Whom a peer uploads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Choker {
     /// Those that upload to it fastest, re-ranked each 10 s, and one optimistic each 30 s.
@@ -173,6 +181,7 @@ pub enum Choker {
 
 /// How many blocks may be outstanding at one neighbour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Pipeline {
     /// From the rate at which the neighbour delivers (bandwidth times delay).
@@ -183,6 +192,7 @@ pub enum Pipeline {
 
 /// What a peer does once it has the whole file, verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum OnComplete {
     /// Selfish: leaves at once.
@@ -195,6 +205,7 @@ pub enum OnComplete {
 
 /// Whether a peer plays by the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Behaviour {
     /// As BEP 3 says.
@@ -207,6 +218,7 @@ pub enum Behaviour {
 
 /// Where a node keeps the pieces that it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Storage {
     /// Nowhere: what was verified is generated again when somebody asks for it.

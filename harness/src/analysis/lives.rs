@@ -71,7 +71,7 @@ pub struct Life {
     pub completed: Option<u64>,
     /// When and why it left, own clock, ns.
     pub left: Option<(u64, Leave)>,
-    /// What its link had counted when its role began: what came before is no part of the trial.
+    /// What its link had counted just before the start: what came before is no part of the trial.
     pub counters_before: Option<Counters>,
     /// What its link had counted at last.
     pub counters: Option<Counters>,

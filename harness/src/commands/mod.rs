@@ -7,6 +7,7 @@
 //! | [`report`] | `harness report DIR` |
 //! | [`rerun`] | `harness rerun DIR` |
 //! | [`doctor`] | `harness doctor` |
+//! | [`schema`] | `harness schema WHAT` |
 //! | [`clean`] | `harness clean` |
 //!
 //! [`results`] is the directory of a run, which `run` writes and `report` reads; `sweep` runs one experiment's trials,
@@ -21,6 +22,7 @@ pub mod rerun;
 pub mod results;
 mod resume;
 pub mod run;
+pub mod schema;
 mod sweep;
 
 use std::fmt::Display;
@@ -55,6 +57,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Command::Plan { file } => plan::plan(&file),
         Command::Report { dir } => report::report(&dir),
         Command::Rerun { dir, out } => runtime.block_on(rerun::rerun(&dir, &out)),
+        Command::Schema { which } => schema::schema(which),
         Command::Doctor => runtime.block_on(doctor::doctor()),
         Command::Clean { all } => runtime.block_on(clean::clean(all)),
     };

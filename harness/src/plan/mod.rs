@@ -11,6 +11,7 @@ pub mod topology;
 use std::fmt;
 
 use peer_image::node::{Behaviour, FileSpec, Link, OnComplete, Role};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::Spec;
@@ -22,7 +23,7 @@ pub use crate::spec::{Architecture, Class, Keeps, Order, Settings, Validity};
 pub const VERSION: u32 = 1;
 
 /// Everything that a run will do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// [`VERSION`].
     pub version: u32,
@@ -45,7 +46,7 @@ pub struct Plan {
 }
 
 /// One trial's place in the order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Turn {
     /// The cell's id.
     pub cell: String,
@@ -65,7 +66,7 @@ impl Plan {
 }
 
 /// One combination of levels.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cell {
     /// Unique, fit for a directory: `p2p-n10`, with further levels as far as they vary.
     pub id: String,
@@ -78,7 +79,7 @@ pub struct Cell {
 }
 
 /// One swarm: started, run, torn down.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Trial {
     /// Which repeat, from 1.
     pub repeat: u32,
@@ -93,7 +94,7 @@ pub struct Trial {
 }
 
 /// One node of a trial.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Node {
     /// `tracker`, `server`, `peer-01`, … padded to the width of N.
     pub name: String,
@@ -114,7 +115,7 @@ pub struct Node {
 }
 
 /// Something that happens to a peer at a planned moment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// Nanoseconds after the common start.
     pub at: u64,
@@ -125,7 +126,7 @@ pub struct Event {
 }
 
 /// What happens to a peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// It leaves of its own accord and says goodbye (its agent acts).

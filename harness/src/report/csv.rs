@@ -268,7 +268,9 @@ mod tests {
             assert_eq!(headings, columns.iter().map(|it| it["name"].as_str().unwrap()).collect::<Vec<_>>());
         }
         assert!(trials(&analysis).lines().next().unwrap().ends_with(",file.size"));
-        for table in ["peers.csv", "trials.csv", "summary.csv", "churn.csv", "classes.csv", "transfers.csv", "utilisation.csv"] {
+        for table in
+            ["peers.csv", "trials.csv", "summary.csv", "churn.csv", "classes.csv", "transfers.csv", "utilisation.csv"]
+        {
             for column in described[table].as_array().unwrap() {
                 assert!(!column["meaning"].as_str().unwrap().is_empty(), "{table}: {}", column["name"]);
             }

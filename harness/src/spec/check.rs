@@ -42,7 +42,7 @@ const TIMEOUT: u64 = 600 * 1_000_000_000;
 /// Default of `start_timeout`, nanoseconds.
 const START_TIMEOUT: u64 = 60 * 1_000_000_000;
 
-const KEYS: [&str; 21] = [
+pub(super) const KEYS: [&str; 21] = [
     "name",
     "question",
     "seed",

@@ -2,7 +2,8 @@
 //! problem reported at once with its file, line, key path and cure.
 //!
 //! [`mod@file`] mirrors the YAML and alone knows the YAML crate; [`check`] turns it into a [`Spec`], with `reader` (keys
-//! one by one), `values` (what one value may be), `factors`, `classes` and `churn`; [`error`] is what goes wrong.
+//! one by one), `values` (what one value may be), `factors`, `classes`, `churn` and `validity`; [`error`] is what goes wrong.
+//! [`schema`] tells editors what a file may say.
 //! This stage knows nothing of plans, engines or results.
 
 pub mod check;
@@ -12,6 +13,7 @@ pub mod error;
 mod factors;
 pub mod file;
 mod reader;
+pub mod schema;
 mod validity;
 mod values;
 
@@ -19,6 +21,7 @@ use std::fmt;
 use std::path::Path;
 
 use peer_image::node::{Behaviour, Link, OnComplete, Policy, Storage};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use error::SpecError;
@@ -67,7 +70,7 @@ fn parse_bytes(file: &str, bytes: &[u8]) -> Result<Spec, SpecError> {
 }
 
 /// A checked experiment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Spec {
     /// Short name: the directory of its results. `[a-z0-9-]+`.
     pub name: String,
@@ -90,7 +93,7 @@ pub struct Spec {
 }
 
 /// One thing that varies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Factor {
     /// Key path in the file: `file.size`.
     pub key: String,
@@ -99,7 +102,7 @@ pub struct Factor {
 }
 
 /// One combination of levels and what it means.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Combination {
     /// One level of each factor, as written, in the factors' order.
     pub levels: Vec<String>,
@@ -108,7 +111,7 @@ pub struct Combination {
 }
 
 /// Everything that one cell is run with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
     /// How the bytes travel.
     pub architecture: Architecture,
@@ -146,7 +149,7 @@ impl Settings {
 }
 
 /// In which order trials run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// All cells once, shuffled, then all cells again: what drifts falls on all of them alike.
@@ -156,7 +159,7 @@ pub enum Order {
 }
 
 /// Limits beyond which a trial is INVALID: shares from 0 to 1, times in seconds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Validity {
     /// How long each direction of each kind of link is tried before the gate opens; 0 for not at all.
     pub calibrate: f64,
@@ -198,7 +201,7 @@ impl Default for Validity {
 }
 
 /// How the bytes travel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Architecture {
     /// Every peer downloads from the server over HTTP.
@@ -217,7 +220,7 @@ impl fmt::Display for Architecture {
 }
 
 /// Peers that are alike.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Class {
     /// Its name; `peers` where the file has no classes.
     pub name: String,
@@ -233,7 +236,7 @@ pub struct Class {
 
 /// Who comes and goes, first form: each churning peer has one session, drawn from a distribution, and then
 /// leaves, gracefully or by a crash; some come back.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Churn {
     /// How long a peer stays, from the common start or from its return.
     pub session: Session,
@@ -246,7 +249,7 @@ pub struct Churn {
 }
 
 /// How long a peer stays.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Session {
     /// Exponential with that mean, seconds.
@@ -269,7 +272,7 @@ pub enum Session {
 }
 
 /// Who comes back, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rejoin {
     /// Time away, seconds.
     pub after: f64,
@@ -280,7 +283,7 @@ pub struct Rejoin {
 }
 
 /// What a peer comes back with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Keeps {
     /// The pieces that it had verified.

@@ -8,7 +8,7 @@ use super::reader::{Fault, Section, View};
 use super::{Validity, values};
 use crate::quantity::show_time;
 
-const KEYS: [&str; 10] = [
+pub(super) const KEYS: [&str; 10] = [
     "calibrate",
     "link_rate",
     "host_busy",

@@ -107,7 +107,7 @@ pub struct Seat {
 }
 
 /// Waits at the gate for the common start, and reports how late this node was. Gives the trial's clock and the
-/// server's address.
+/// server's address. When the start is known, and still ahead, it does `last_thing`.
 ///
 /// # Errors
 /// If the gate cannot be reached, or breaks off.
@@ -117,6 +117,7 @@ pub async fn pass(
     reporter: &Reporter,
     boot_id: String,
     pieces: u32,
+    last_thing: impl AsyncFnOnce(),
 ) -> Result<(Epoch, Option<IpAddr>, Seat), Failure> {
     let broken = |e: LineError| Failure::trial(format!("the gate at `{gate}` broke off: {e}"));
     let stream = web::connect_patiently(gate).await.map_err(|e| Failure::trial(format!("no gate at `{gate}`: {e}")))?;
@@ -139,6 +140,9 @@ pub async fn pass(
             _ => return Err(Failure::trial(format!("the gate at `{gate}` did not say when to go"))),
         }
     };
+    // All nodes wake at one moment: what can be done before it must not be done after it, when others wait for the
+    // processors.
+    last_thing().await;
     let go = at.saturating_add_signed(-offset);
     let rejoined = go < clock::monotonic();
     clock::wait_exactly(go).await;

@@ -156,11 +156,12 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
             let address = address.parse().map_err(|e| Failure::trial(format!("gate address `{address}`: {e}")))?;
             let prepared = prepare(&spec, &reporter).await?;
             tokio::select! {
-                passed = gate::pass(address, &spec, &reporter, boot_id, prepared.pieces()) => {
+                passed = gate::pass(address, &spec, &reporter, boot_id, prepared.pieces(), async || {
+                    count(&reporter, &shaped).await;
+                }) => {
                     let (epoch, server, gate) = passed?;
                     let tracker = std::net::SocketAddr::ip(&address);
                     let started = Started { spec, reporter: Rc::clone(&reporter), epoch, tracker, server, gate };
-                    count(&reporter, &shaped).await;
                     ending.schedule_leave(&started.spec.leaves, epoch);
                     tokio::select! {
                         outcome = prepared.run(started, &mut ending) => outcome,

@@ -1,0 +1,171 @@
+//! The JSON Schema of an experiment file, for editors: which keys there are, what they mean, what one value looks like.
+//!
+//! It is looser than [`check`](super::check), which alone decides: sums, ranges between keys and units' sizes are beyond
+//! a schema. Tests hold it to the keys that the check knows and to the experiments of this repository.
+
+use serde_json::{Value, json};
+
+const RATE: &str = r"^\s*[0-9]+(\.[0-9]+)?\s*(bit|kbit|mbit|gbit)\s*$";
+const SIZE: &str = r"^\s*[0-9]+(\.[0-9]+)?\s*(B|KiB|MiB|GiB)\s*$";
+const TIME: &str = r"^\s*[0-9]+(\.[0-9]+)?\s*(ms|s|min|h)\s*$";
+const SHARE: &str = r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$";
+
+/// The schema, draft 2020-12.
+#[must_use]
+pub fn experiment() -> Value {
+    let mut schema = section(
+        "An experiment: a question, its factors, its repeats. Any single value may be a list: it becomes a factor.",
+        &["name", "question", "architecture", "file", "server"],
+        json!({
+            "name": { "type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,47}$", "description": "directory of the results" },
+            "question": { "type": "string", "description": "what the experiment is to answer; heads the report" },
+            "seed": { "type": "integer", "minimum": 0, "description": "all random choices follow from it" },
+            "repeats": { "type": "integer", "minimum": 1, "maximum": 1000, "description": "trials of each cell" },
+            "warm_up": { "type": "boolean", "description": "one trial more before all others, thrown away" },
+            "order": words(&["interleaved", "sequential"], "the order of trials"),
+            "retries": { "type": "integer", "minimum": 0, "maximum": 20, "description": "how often an INVALID trial is run again" },
+            "architecture": varying(words(&["client-server", "p2p"], "how the bytes travel")),
+            "peers": varying(whole("N", 1, 998)),
+            "file": section("what is distributed", &["size"], json!({
+                "size": varying(text(SIZE, "F, such as `32 MiB`")),
+                "piece": varying(text(SIZE, "piece length, a power of two from 16 KiB to 16 MiB")),
+            })),
+            "server": link("the link of the HTTP server or initial seed"),
+            "links": link("the link of each peer"),
+            "on_complete": varying(on_complete()),
+            "classes": {
+                "type": "object",
+                "description": "unequal peers, with shares of N or counts",
+                "additionalProperties": section("peers that are alike", &[], json!({
+                    "share": varying(text(SHARE, "of N, 100 % in all")),
+                    "count": varying(whole("how many", 1, 998)),
+                    "up": varying(rate("upload")),
+                    "down": varying(rate("download")),
+                    "on_complete": varying(on_complete()),
+                    "behaviour": varying(words(&["honest", "free-rider", "corrupting"], "whether they play by the rules")),
+                })),
+            },
+            "policy": section("how peers pick, choke and request (p2p)", &[], json!({
+                "picker": varying(words(&["rarest-first", "random", "sequential"], "which piece next")),
+                "choker": varying(words(&["tit-for-tat", "round-robin", "unlimited"], "whom to upload to")),
+                "slots": varying(whole("upload slots; one optimistic slot comes on top", 1, 1000)),
+                "neighbours": varying(whole("how many peers the tracker names to each", 1, 1000)),
+                "pipeline": varying(json!({ "anyOf": [{ "const": "auto" }, whole("blocks asked ahead", 1, 1000)] })),
+                "endgame": varying(json!({ "type": "boolean", "description": "may the last blocks be asked of several neighbours?" })),
+                "super_seeding": varying(json!({ "type": "boolean", "description": "does the initial seed reveal its pieces one by one?" })),
+            })),
+            "churn": section("who comes and goes", &["session"], json!({
+                "session": {
+                    "type": "object",
+                    "description": "how long a peer stays",
+                    "minProperties": 1,
+                    "maxProperties": 1,
+                    "additionalProperties": false,
+                    "properties": {
+                        "exponential": section("exponential", &["mean"], json!({ "mean": varying(time("mean")) })),
+                        "fixed": section("always so long", &["after"], json!({ "after": varying(time("how long")) })),
+                        "uniform": section("uniform", &["from", "to"], json!({
+                            "from": varying(time("shortest")),
+                            "to": varying(time("longest")),
+                        })),
+                    },
+                },
+                "share": varying(text(SHARE, "the chance of each peer to churn at all")),
+                "leave": section("how they go", &[], json!({
+                    "graceful": varying(text(SHARE, "with a goodbye")),
+                    "crash": varying(text(SHARE, "killed")),
+                })),
+                "rejoin": section("who comes back", &["after", "keeps"], json!({
+                    "after": varying(time("time away")),
+                    "share": varying(text(SHARE, "of departures that are followed by a return")),
+                    "keeps": varying(words(&["pieces", "nothing"], "what they come back with")),
+                })),
+            })),
+            "storage": varying(words(&["none", "memory", "disk"], "where peers keep the file")),
+            "congestion": varying(json!({ "type": "string", "description": "TCP congestion control, or `system`" })),
+            "timeout": varying(time("longest distribution time")),
+            "start_timeout": varying(time("longest time until all nodes are ready")),
+            "validity": section("limits beyond which a trial is INVALID", &[], json!({
+                "calibrate": varying(json!({ "anyOf": [{ "const": "off" }, time("how long a link is tried in each direction")] })),
+                "link_rate": varying(text(SHARE, "largest deviation of a link from its rate")),
+                "host_busy": varying(text(SHARE, "largest share of the host's processors in use over five seconds")),
+                "host_softirq": varying(text(SHARE, "the same in soft interrupts")),
+                "host_steal": varying(text(SHARE, "largest share that the hypervisor took")),
+                "memory_pressure": varying(text(SHARE, "largest share of time in which processes waited for memory")),
+                "start_skew": varying(time("latest start of a node")),
+                "churn_late": varying(time("latest planned departure or return")),
+                "clock_step": varying(time("largest jump of the host's clock")),
+                "stall": varying(time("longest that a node may stand still")),
+            })),
+        }),
+    );
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!("harness experiment");
+    schema
+}
+
+fn section(description: &str, required: &[&str], properties: Value) -> Value {
+    json!({
+        "type": "object",
+        "description": description,
+        "additionalProperties": false,
+        "required": required,
+        "properties": properties,
+    })
+}
+
+/// One value, or a list of levels.
+fn varying(value: Value) -> Value {
+    json!({ "anyOf": [value, { "type": "array", "minItems": 1, "items": value }] })
+}
+
+fn text(pattern: &str, description: &str) -> Value {
+    json!({ "type": "string", "pattern": pattern, "description": description })
+}
+
+fn time(description: &str) -> Value {
+    text(TIME, description)
+}
+
+fn rate(description: &str) -> Value {
+    text(RATE, description)
+}
+
+fn whole(description: &str, minimum: u32, maximum: u32) -> Value {
+    json!({ "type": "integer", "minimum": minimum, "maximum": maximum, "description": description })
+}
+
+fn words(words: &[&str], description: &str) -> Value {
+    json!({ "enum": words, "description": description })
+}
+
+fn on_complete() -> Value {
+    let linger = text(r"^\s*linger\s+[0-9]+(\.[0-9]+)?\s*(ms|s|min|h)\s*$", "serves on for a while, then leaves");
+    json!({ "anyOf": [words(&["stay", "leave"], "what a peer does with the whole file"), linger] })
+}
+
+fn link(description: &str) -> Value {
+    section(description, &["up", "down"], json!({ "up": varying(rate("upload")), "down": varying(rate("download")) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_has_the_keys_that_the_check_knows() {
+        let schema = experiment();
+        let keys = |value: &Value| -> Vec<String> {
+            let mut keys: Vec<String> = value.as_object().expect("properties").keys().cloned().collect();
+            keys.sort();
+            keys
+        };
+        let sorted = |keys: &[&str]| -> Vec<String> {
+            let mut keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+            keys.sort();
+            keys
+        };
+        assert_eq!(keys(&schema["properties"]), sorted(&super::super::check::KEYS));
+        assert_eq!(keys(&schema["properties"]["validity"]["properties"]), sorted(&super::super::validity::KEYS));
+    }
+}

@@ -107,6 +107,9 @@ pub(super) fn utilisation(cell: &Cell, trial: &Trial, observed: &Observed, horiz
         .collect()
 }
 
+/// One cause of idle upload time, out of a report of all of them, ns.
+type Cause = fn(&(u64, Idle)) -> f64;
+
 /// What some nodes' links carried in a second, and could have: bits, and seconds of idle upload time.
 #[derive(Debug, Default)]
 struct Sum {
@@ -138,7 +141,7 @@ fn sum(observed: &Observed, nodes: &[&Node], second: u32) -> Sum {
             sum.down += grown(|point| point.2 as f64);
             sum.up_rate += link.up as f64;
             sum.down_rate += link.down as f64;
-            let causes: [fn(&(u64, Idle)) -> f64; 3] = [
+            let causes: [Cause; 3] = [
                 |point| point.1.uninterested as f64,
                 |point| point.1.choked as f64,
                 |point| point.1.unrequested as f64,

@@ -104,6 +104,7 @@ pub fn experiment() -> Value {
     schema
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a schema is written as one nested expression")]
 fn section(description: &str, required: &[&str], properties: Value) -> Value {
     json!({
         "type": "object",
@@ -115,6 +116,7 @@ fn section(description: &str, required: &[&str], properties: Value) -> Value {
 }
 
 /// One value, or a list of levels.
+#[expect(clippy::needless_pass_by_value, reason = "a schema is written as one nested expression")]
 fn varying(value: Value) -> Value {
     json!({ "anyOf": [value, { "type": "array", "minItems": 1, "items": value }] })
 }

@@ -1,4 +1,4 @@
-//! `harness run FILE…`: spec → plan → runtime, and for each experiment a [`sweep`](super::sweep).
+//! `harness run FILE…`: spec → plan → runtime, and for each experiment a sweep.
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! What a link carries while nothing else is on it, in both directions, agent to agent.
 //!
 //! A node asks the tracker's node, which is unshaped, to take or to send for a while. The side that receives counts:
-//! payload from the first arrival after [`SETTLE`] to the last one. By then the token bucket, which begins full, is
+//! payload from the first arrival after a short while to the last one. By then the token bucket, which begins full, is
 //! empty, so that what arrives is the link's rate and nothing else. Both ends stop with an empty queue: the receiver
 //! reads to the end.
 

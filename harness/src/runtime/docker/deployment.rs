@@ -309,7 +309,9 @@ impl Deployment for DockerDeployment {
             return Ok(());
         }
         let (network, what) = (&self.shared.network, stays.join("; "));
-        Err(RuntimeError::Trial(format!("not all of `{network}` could be removed: {what}")))
+        // Whatever the cause: the rest is found by its labels, by the next run too.
+        let cure = if what.contains("harness clean") { "" } else { " (hint: `harness clean` removes the rest)" };
+        Err(RuntimeError::Trial(format!("not all of `{network}` could be removed: {what}{cure}")))
     }
 }
 

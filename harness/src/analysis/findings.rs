@@ -6,7 +6,7 @@ use std::fmt;
 use peer_image::node::Role;
 
 use super::lives::Observed;
-use super::metrics::{ChurnRow, ChurnStatus, PeerRow, TrialOutcome, TrialRow};
+use super::metrics::{ChurnRow, ChurnStatus, PeerRow, TrialOutcome, TrialRow, Verdict};
 use super::peers;
 use super::validity::Invalid;
 use crate::plan::Trial;
@@ -91,6 +91,8 @@ pub enum What {
     },
     /// The trial is not to be believed.
     Invalid(Invalid),
+    /// What would have made it INVALID, had it not failed or been stopped.
+    Disturbed(Invalid),
     /// The measured time is below the payload-rate bound by more than the constant's error.
     BelowPayloadBound {
         /// D over the payload-rate bound.
@@ -216,7 +218,8 @@ impl What {
     pub fn severity(&self) -> Severity {
         match self {
             Self::NoResult { .. } | Self::Invalid(_) => Severity::Error,
-            Self::BelowPayloadBound { .. }
+            Self::Disturbed(_)
+            | Self::BelowPayloadBound { .. }
             | Self::Death { .. }
             | Self::Mtu { .. }
             | Self::StartSkew { .. }
@@ -241,6 +244,7 @@ impl fmt::Display for What {
         match self {
             Self::NoResult { outcome, reason } => write!(f, "no distribution time ({outcome}): {reason}"),
             Self::Invalid(why) => write!(f, "INVALID: {why}"),
+            Self::Disturbed(why) => why.fmt(f),
             Self::BelowPayloadBound { payload_ratio } => write!(
                 f,
                 "payload ratio {payload_ratio:.4} is below {PAYLOAD_RATIO}: more got through than the headers leave \
@@ -294,7 +298,8 @@ pub(super) fn of_trial(
     row: &TrialRow,
     invalid: Vec<Invalid>,
 ) -> Vec<Finding> {
-    let mut found: Vec<What> = invalid.into_iter().map(What::Invalid).collect();
+    let severe = if row.verdict == Verdict::Invalid { What::Invalid } else { What::Disturbed };
+    let mut found: Vec<What> = invalid.into_iter().map(severe).collect();
     results(row, &mut found);
     deaths(trial, observed, &mut found);
     links(trial, observed, &mut found);

@@ -238,6 +238,10 @@ fn what_failed_or_was_stopped_is_not_called_invalid() {
     let mut failed = Log::new();
     failed.lines = log.lines.clone();
     failed.controller(crate::events::record::Event::End { outcome: Outcome::Failed { reason: "it broke".to_owned() } });
-    assert_eq!(judged(&cell, &failed).trial.verdict, Verdict::Failed);
+    let measured = judged(&cell, &failed);
+    assert_eq!(measured.trial.verdict, Verdict::Failed);
+    let told: Vec<String> = measured.findings.iter().map(|finding| finding.what.to_string()).collect();
+    assert!(told.iter().any(|line| line == "`peer-1` stood still for 2.00 s"), "{told:?}");
+    assert!(told.iter().all(|line| !line.contains("INVALID")), "{told:?}");
     assert_eq!(judged(&cell, &log).trial.verdict, Verdict::BrokenOff);
 }

@@ -90,17 +90,15 @@ async fn examine(stop: &watch::Receiver<Option<Signal>>) -> Result<bool, Runtime
     }
     let docker = engine.prepare().await?;
     good(format_args!("image {}", docker.image().0));
-    let place = tempfile::tempdir()
-        .map_err(|error| RuntimeError::Machine(format!("no temporary directory: {error} (hint: set TMPDIR)")))?;
     let mut fine = true;
     for rate in RATES {
-        let (measured, observed, kernel) = attempt(&docker, place.path(), &link_trial(rate), stop).await?;
+        let (measured, observed, kernel) = attempt(&docker, &link_trial(rate), stop).await?;
         if rate == RATES[0] {
             fine &= parts(&kernel);
         }
         fine &= link(rate, &measured, &observed);
     }
-    let (measured, ..) = attempt(&docker, place.path(), SWARM, stop).await?;
+    let (measured, ..) = attempt(&docker, SWARM, stop).await?;
     let memory = fact("engine.memory").parse::<u64>().unwrap_or(0);
     capacity(&measured, memory);
     Ok(fine)
@@ -206,15 +204,15 @@ const SWARM: &str = "name: doctor\nquestion: What does the host carry?\narchitec
 /// Runs one trial off the record.
 async fn attempt(
     docker: &Docker,
-    place: &std::path::Path,
     text: &str,
     stop: &watch::Receiver<Option<Signal>>,
 ) -> Result<(Measured, Observed, Kernel), RuntimeError> {
     let spec = spec::parse("doctor.yaml", text).map_err(|error| RuntimeError::Trial(error.to_string()))?;
     let plan = plan::plan(&spec);
     let (cell, trial) = (&plan.cells[0], &plan.cells[0].trials[0]);
-    let dir = tempfile::tempdir_in(place).map_err(|error| RuntimeError::Machine(error.to_string()))?.keep();
-    let mut log = Writer::create(&dir.join("trial"))?;
+    let dir = tempfile::tempdir()
+        .map_err(|error| RuntimeError::Machine(format!("no temporary directory: {error} (hint: set TMPDIR)")))?;
+    let mut log = Writer::create(dir.path())?;
     let scope = Scope { run: format!("doctor-{}", std::process::id()), trial: "doctor/1".to_owned() };
     let identity = Identity { scope, repeat: 1, attempt: 1, key: String::new() };
     let mut silent = |update: trial::Update| {
@@ -228,7 +226,7 @@ async fn attempt(
         return Err(RuntimeError::Trial("stopped".to_owned()));
     }
     let (mut observed, mut kernel) = (Observed::new(), Kernel::default());
-    let lines = Reader::open(&dir.join("trial")).map_err(|error| RuntimeError::Trial(error.to_string()))?;
+    let lines = Reader::open(dir.path()).map_err(|error| RuntimeError::Trial(error.to_string()))?;
     for line in lines {
         let line = line.map_err(|error| RuntimeError::Trial(error.to_string()))?;
         if let Line::Node(record) = &line

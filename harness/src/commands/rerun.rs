@@ -8,8 +8,6 @@ use super::run::{self, Experiment};
 use super::{complain, say};
 use crate::analysis::summary::Analysis;
 use crate::exit::Exit;
-use crate::plan;
-use crate::spec;
 
 /// Runs the experiment of `dir` again, with its seed and its repeats, into a new directory below `out`.
 pub async fn rerun(dir: &Path, out: &Path) -> Exit {
@@ -21,19 +19,14 @@ pub async fn rerun(dir: &Path, out: &Path) -> Exit {
         }
     };
     let path = dir.join("spec.yaml");
-    let mut experiment = match run::load(&path, None, Some(manifest.seed)) {
+    let repeats = manifest.repeats.and_then(|repeats| u32::try_from(repeats).ok());
+    let experiment = match run::load(&path, repeats, Some(manifest.seed)) {
         Ok(experiment) => experiment,
         Err(error) => {
             complain(error);
             return Exit::Spec;
         }
     };
-    if let Some(repeats) = manifest.repeats.and_then(|repeats| u32::try_from(repeats).ok())
-        && let Ok((_, mut spec)) = spec::load_with_text(&path)
-    {
-        (spec.repeats, spec.seed) = (repeats, manifest.seed);
-        experiment.plan = plan::plan(&spec);
-    }
     if experiment.plan.cells != before.cells {
         complain("warning: this harness plans the experiment differently from the one that made the run");
     }

@@ -129,7 +129,7 @@ pub(super) async fn run_all(
     let mut worst = Exit::Fine;
     for (experiment, run) in experiments.iter().zip(&mut runs) {
         run.manifest.facts.clone_from(docker.facts());
-        let mut sweep = Sweep { docker: &docker, plan: &experiment.plan, run, stop: &stop };
+        let mut sweep = Sweep { docker: &docker, plan: &experiment.plan, run, stop: &stop, measured: Vec::new() };
         worst = worst.max(sweep.run().await?);
         if stop.borrow().is_some() {
             break;

@@ -29,6 +29,8 @@ pub(super) struct Sweep<'a> {
     pub(super) plan: &'a Plan,
     pub(super) run: &'a mut Run,
     pub(super) stop: &'a watch::Receiver<Option<Signal>>,
+    /// What the trials came to so far. Kept, so that a log that is cut off costs its own trial and no other.
+    pub(super) measured: Vec<Measured>,
 }
 
 impl Sweep<'_> {
@@ -46,24 +48,20 @@ impl Sweep<'_> {
             (Ok(()), None) => "finished",
         };
         // Even after an error: what can be kept is kept. The first error is the one that tells most.
-        let kept = results::finish(self.run, status).and_then(|()| self.derive());
-        if let Ok(analysis) = &kept {
-            say(format_args!("\n{}", terminal::summary(analysis).trim_end()));
+        let analysis = summary::analyse(plan, in_plans_order(plan, &self.measured));
+        let kept = results::finish(self.run, status)
+            .and_then(|()| results::derive(&self.run.dir, &self.run.manifest, &analysis));
+        say(format_args!("\n{}", terminal::summary(&analysis).trim_end()));
+        if kept.is_ok() {
             say(format_args!("report: {}", self.run.dir.join("report.md").display()));
         }
         ended?;
-        let analysis = kept?;
+        kept?;
         Ok(match signal {
             Some(Signal::Interrupt) => Exit::Interrupted,
             Some(Signal::Terminate) => Exit::Terminated,
             None => verdict(&analysis.trials),
         })
-    }
-
-    fn derive(&self) -> Result<summary::Analysis, results::ResultsError> {
-        let analysis = results::analyse(&self.run.dir, self.plan)?;
-        results::derive(&self.run.dir, &self.run.manifest, &analysis)?;
-        Ok(analysis)
     }
 
     async fn turns(&mut self, progress: &mut Progress) -> Result<(), RunError> {
@@ -72,16 +70,15 @@ impl Sweep<'_> {
         let turns: Vec<(&Turn, &Cell, &Trial)> = plan.turns().collect();
         let total = u32::try_from(turns.len()).expect("a plan has far fewer trials than 2^32");
         let seconds = seconds_of_turns(plan, &turns);
-        let mut measured: Vec<Measured> = Vec::new();
         for (number, (turn, cell, trial)) in turns.into_iter().enumerate() {
             let key = results::key(cell, trial, docker.facts());
             let mut attempt = match resume::standing(self.run, plan, cell, trial, turn, &key)? {
                 Standing::Done(earlier) => {
-                    measured.extend(earlier);
+                    self.measured.extend(earlier);
                     continue;
                 }
                 Standing::Open { earlier, attempt } => {
-                    measured.extend(earlier);
+                    self.measured.extend(earlier);
                     attempt
                 }
             };
@@ -105,8 +102,8 @@ impl Sweep<'_> {
                 if turn.repeat == 0 {
                     break;
                 }
-                measured.extend(outcome);
-                let analysis = summary::analyse(plan, in_plans_order(plan, &measured));
+                self.measured.extend(outcome);
+                let analysis = summary::analyse(plan, in_plans_order(plan, &self.measured));
                 results::derive(&self.run.dir, &self.run.manifest, &analysis)?;
                 let Some(why) = invalid else { break };
                 progress.note(&format!("INVALID: {why}"));

@@ -4,6 +4,8 @@
 //! white, so that a dark page shows the same figure; the colours are those of Okabe & Ito, which people with any
 //! kind of colour vision can tell apart. Nothing is computed here that a table does not show.
 
+use std::collections::BTreeSet;
+
 use kuva::backend::svg::SvgBackend;
 use kuva::render::axis::{add_axes_and_grid, add_labels_and_title};
 use kuva::render::color::Color;
@@ -11,6 +13,7 @@ use kuva::render::layout::{ComputedLayout, Layout, TickFormat};
 use kuva::render::render::{Primitive, Scene, TextAnchor};
 use kuva::render::theme::Theme;
 
+use crate::analysis::metrics::{PeerRow, TrialRow, Verdict};
 use crate::analysis::summary::{Analysis, Series, SummaryRow};
 
 /// Okabe & Ito 2008, those with enough contrast on white first.
@@ -180,7 +183,7 @@ fn bound_key(scene: &mut Scene, x: f64, y: f64) {
 pub fn completions(analysis: &Analysis) -> Option<String> {
     const ROW: f64 = 34.0;
     let cells = &analysis.summary;
-    let times = analysis.peers.iter().filter_map(|peer| peer.completed_at_s);
+    let times = shown(analysis).filter_map(|peer| peer.completed_at_s);
     let end = times.chain(cells.iter().filter_map(|cell| cell.bound_payload_s)).fold(0.0, f64::max);
     if cells.is_empty() || end <= 0.0 {
         return None;
@@ -217,6 +220,13 @@ pub fn completions(analysis: &Analysis) -> Option<String> {
     Some(document(&scene, "When each peer of each cell had the whole file, beside the cell's bound"))
 }
 
+/// The peers of all trials that are not INVALID.
+fn shown(analysis: &Analysis) -> impl Iterator<Item = &PeerRow> {
+    let of = |row: &TrialRow| (row.cell.clone(), row.repeat, row.attempt);
+    let invalid: BTreeSet<_> = analysis.trials.iter().filter(|row| row.verdict == Verdict::Invalid).map(of).collect();
+    analysis.peers.iter().filter(move |peer| !invalid.contains(&(peer.cell.clone(), peer.repeat, peer.attempt)))
+}
+
 /// A cell's name in lines of at most [`NAME`] letters, broken after a `-`.
 fn in_lines(name: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
@@ -251,7 +261,7 @@ fn strip(
             line(scene, (x, middle - HALF - 4.0), (x, middle + HALF + 4.0), INK, width, dash);
         }
     }
-    let peers: Vec<_> = analysis.peers.iter().filter(|peer| peer.cell == cell.cell).collect();
+    let peers: Vec<_> = shown(analysis).filter(|peer| peer.cell == cell.cell).collect();
     for (i, at) in peers.iter().filter_map(|peer| peer.completed_at_s).enumerate() {
         // Multiples of the golden ratio spread any number of dots evenly over the row, without chance.
         let offset = (i as f64 * 0.618_033_988_749_895).fract() * 2.0 - 1.0;
@@ -424,6 +434,19 @@ mod tests {
         let analysis = analyse(&plan(cells.into()), []);
         let bounds: Vec<Option<f64>> = analysis.summary.iter().map(|row| row.bound_s).collect();
         assert_eq!(analysis.over_n[0].curve.iter().map(|(_, link, _)| Some(*link)).collect::<Vec<_>>(), bounds);
+    }
+
+    #[test]
+    fn what_is_invalid_is_in_no_figure() {
+        let mut analysis = textbook();
+        let (over, when) = (over_n(&analysis).unwrap(), completions(&analysis).unwrap());
+        let mut odd = analysis.trials[0].clone();
+        (odd.attempt, odd.verdict) = (2, Verdict::Invalid);
+        let mut late = analysis.peers[0].clone();
+        (late.attempt, late.completed_at_s) = (2, Some(9_999.0));
+        analysis.trials.push(odd);
+        analysis.peers.push(late);
+        assert_eq!((over_n(&analysis).unwrap(), completions(&analysis).unwrap()), (over, when));
     }
 
     #[test]

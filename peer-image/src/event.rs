@@ -245,6 +245,15 @@ pub struct Carried {
     pub ns: u64,
 }
 
+impl Carried {
+    /// The rate on the link, headers included, bit/s: a full segment at MTU 1500 (IPv4, TCP with timestamps) carries
+    /// 1,448 bytes in an Ethernet frame of 1,514. `None` if nothing came.
+    #[must_use]
+    pub fn link_rate(&self) -> Option<f64> {
+        (self.ns > 0).then(|| self.bytes as f64 * 8e9 / self.ns as f64 * 1514.0 / 1448.0)
+    }
+}
+
 /// What a kernel can do, found out by trying.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -2,6 +2,8 @@
 //!
 //! The controller writes it and the agent reads it; it must know nothing of Docker or of the experiment file.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 /// Everything one node needs to know. Rates are bit/s, sizes are bytes, times are nanoseconds.
@@ -96,9 +98,12 @@ pub enum Gate {
     Keep {
         /// Nodes that must be ready before it opens.
         expect: u32,
-        /// How long each direction of each kind of link is tried before it opens, ns; 0 for not at all.
+        /// How long each direction of a link is tried before it opens, ns.
         #[serde(default)]
         calibrate: u64,
+        /// The nodes that try their links: one of each kind.
+        #[serde(default)]
+        samples: BTreeSet<String>,
     },
     /// The gate is there.
     At {

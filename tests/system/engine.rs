@@ -4,7 +4,7 @@
 //! engine, and of the others only a few may have it at once, however many threads or processes the tests have: file
 //! locks see to both.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::path::Path;
 use std::pin::pin;
@@ -232,7 +232,10 @@ impl Drop for Bystander {
 
 /// What a tracker's node is told that waits for so many nodes.
 pub(crate) fn tracker(expect: u32, link: Option<Link>) -> NodeSpec {
-    NodeSpec { link, ..specification("tracker", Role::Tracker, Gate::Keep { expect, calibrate: 0 }) }
+    NodeSpec {
+        link,
+        ..specification("tracker", Role::Tracker, Gate::Keep { expect, calibrate: 0, samples: BTreeSet::new() })
+    }
 }
 
 /// What a node is told, for a file of four pieces.

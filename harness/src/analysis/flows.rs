@@ -4,6 +4,7 @@ use peer_image::event::{Idle, is_to_complete};
 use peer_image::node::Role;
 
 use super::lives::{Life, Observed};
+use super::metrics::{TrialRow, Verdict};
 use super::peers;
 use crate::plan::{Cell, Node, Trial};
 
@@ -102,6 +103,40 @@ pub(super) fn utilisation(cell: &Cell, trial: &Trial, observed: &Observed, horiz
                 peers_idle_uninterested_share: idle[0],
                 peers_idle_choked_share: idle[1],
                 peers_idle_unrequested_share: idle[2],
+            }
+        })
+        .collect()
+}
+
+/// One row per second of a cell: the mean over those of its valid trials that were not over yet.
+pub(super) fn usual(cell: &str, trials: &[TrialRow], rows: &[UtilisationRow]) -> Vec<UtilisationRow> {
+    let is_valid = |row: &&UtilisationRow| {
+        let is_its =
+            |trial: &&TrialRow| trial.cell == cell && trial.repeat == row.repeat && trial.attempt == row.attempt;
+        row.cell == cell && trials.iter().find(is_its).is_some_and(|trial| trial.verdict == Verdict::Valid)
+    };
+    let own: Vec<&UtilisationRow> = rows.iter().filter(is_valid).collect();
+    let end = own.iter().map(|row| row.from_s + 1).max().unwrap_or(0);
+    (0..end)
+        .map(|second| {
+            let rows: Vec<&&UtilisationRow> = own.iter().filter(|row| row.from_s == second).collect();
+            let mean = |of: fn(&UtilisationRow) -> Option<f64>| {
+                let values: Vec<f64> = rows.iter().filter_map(|row| of(row)).collect();
+                (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+            };
+            let present: f64 = rows.iter().map(|row| f64::from(row.peers_present)).sum();
+            UtilisationRow {
+                cell: cell.to_owned(),
+                repeat: 0,
+                attempt: 0,
+                from_s: second,
+                peers_present: (present / rows.len().max(1) as f64).round() as u32,
+                server_up_share: mean(|row| row.server_up_share),
+                peers_up_share: mean(|row| row.peers_up_share),
+                peers_down_share: mean(|row| row.peers_down_share),
+                peers_idle_uninterested_share: mean(|row| row.peers_idle_uninterested_share),
+                peers_idle_choked_share: mean(|row| row.peers_idle_choked_share),
+                peers_idle_unrequested_share: mean(|row| row.peers_idle_unrequested_share),
             }
         })
         .collect()
@@ -207,6 +242,30 @@ mod tests {
         let shares: Vec<(u32, Option<f64>)> = rows.iter().map(|row| (row.peers_present, row.peers_up_share)).collect();
         assert_eq!(shares, [(2, Some(0.75)), (2, Some(0.75)), (1, Some(1.0))]);
         assert_eq!(rows[0].server_up_share, None, "it never spoke");
+    }
+
+    #[test]
+    fn what_is_usual_is_the_mean_of_the_valid_trials_that_still_run() {
+        let analysis = crate::analysis::fixture::textbook();
+        let trial = |repeat, verdict| TrialRow { repeat, verdict, ..analysis.trials[0].clone() };
+        let trials = [trial(1, Verdict::Valid), trial(2, Verdict::Valid), trial(3, Verdict::Invalid)];
+        let row = |repeat, from_s, share| UtilisationRow {
+            cell: trials[0].cell.clone(),
+            repeat,
+            attempt: trials[0].attempt,
+            from_s,
+            peers_present: 4,
+            server_up_share: Some(share),
+            peers_up_share: None,
+            peers_down_share: None,
+            peers_idle_uninterested_share: None,
+            peers_idle_choked_share: None,
+            peers_idle_unrequested_share: None,
+        };
+        let rows = [row(1, 0, 0.2), row(1, 1, 0.3), row(2, 0, 0.4), row(3, 0, 9.0), row(3, 5, 9.0)];
+        let means: Vec<_> =
+            usual(&trials[0].cell, &trials, &rows).iter().map(|row| (row.from_s, row.server_up_share)).collect();
+        assert_eq!(means, [(0, Some((0.2 + 0.4) / 2.0)), (1, Some(0.3))]);
     }
 
     #[test]

@@ -545,7 +545,7 @@ fn link_error(trial: &Trial, observed: &Observed) -> Option<f64> {
             let tried = log.lives.iter().filter_map(|life| life.calibrated);
             tried.flat_map(move |it| [(link.up, it.up), (link.down, it.down)])
         });
-    let errors = errors.map(|(rate, carried)| (validity::link_rate(carried).unwrap_or(0.0) / rate as f64 - 1.0).abs());
+    let errors = errors.map(|(rate, carried)| (carried.link_rate().unwrap_or(0.0) / rate as f64 - 1.0).abs());
     errors.reduce(f64::max)
 }
 

@@ -5,6 +5,7 @@
 //! | [`bounds`] | the formulas: the lower limit on the distribution time, and which term binds |
 //! | [`lives`] | a trial's log, folded into the lives of its nodes |
 //! | [`metrics`] | one row per peer, per trial and per cell: every heading of a report is a field here |
+//! | [`distribution`] | when the peers of a cell completed, as a distribution function |
 //! | [`flows`] | who sent how much to whom, and how full links were over time |
 //! | [`validity`] | whether a trial is to be believed |
 //! | [`findings`] | warnings as values, with the number that caused them |
@@ -15,6 +16,7 @@
 
 pub mod bounds;
 mod churn;
+pub mod distribution;
 pub mod findings;
 pub mod flows;
 pub mod lives;

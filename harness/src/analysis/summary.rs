@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::bounds::{self, Term};
+use super::distribution::{self, DistributionRow};
 use super::findings::{self, Finding, What};
-use super::flows::{TransferRow, UtilisationRow};
+use super::flows::{self, TransferRow, UtilisationRow};
 use super::metrics::{ChurnRow, Measured, PeerRow, TrialOutcome, TrialRow, Verdict};
 use super::statistics::{least, median, median_interval, most, outliers, variation};
-use crate::plan::{Architecture, Cell, Plan, Trial};
+use crate::plan::{Architecture, Cell, Plan, Settings, Trial};
 
 /// One cell over its repeats. Times and ratios are those of its completed trials.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,6 +117,8 @@ pub struct Analysis {
     pub seed: u64,
     /// Key paths of its factors.
     pub factors: Vec<String>,
+    /// What each cell was run with, in the plan's order.
+    pub settings: Vec<Settings>,
     /// One row per cell, in the plan's order.
     pub summary: Vec<SummaryRow>,
     /// One row per trial, in the order in which they were given.
@@ -130,6 +133,10 @@ pub struct Analysis {
     pub transfers: Vec<TransferRow>,
     /// One row per second and trial.
     pub utilisation: Vec<UtilisationRow>,
+    /// The same over all valid trials of a cell: one row per second and cell, of repeat 0.
+    pub usual: Vec<UtilisationRow>,
+    /// One row per step of each cell's distribution of completion times.
+    pub distribution: Vec<DistributionRow>,
     /// What to be wary of.
     pub findings: Vec<Finding>,
     /// D over N; empty if N does not vary.
@@ -194,6 +201,7 @@ pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Ana
         question: plan.question.clone(),
         seed: plan.seed,
         factors: plan.factors.clone(),
+        settings: plan.cells.iter().map(|cell| cell.settings.clone()).collect(),
         summary: Vec::new(),
         trials: Vec::new(),
         peers: Vec::new(),
@@ -201,6 +209,8 @@ pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Ana
         classes: Vec::new(),
         transfers: Vec::new(),
         utilisation: Vec::new(),
+        usual: Vec::new(),
+        distribution: Vec::new(),
         findings: Vec::new(),
         over_n: Vec::new(),
         contrasts: Vec::new(),
@@ -215,6 +225,10 @@ pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Ana
     }
     analysis.summary = plan.cells.iter().map(|cell| summary_row(cell, &analysis.trials)).collect();
     analysis.classes = plan.cells.iter().flat_map(|cell| classes(cell, &analysis)).collect();
+    for cell in &plan.cells {
+        analysis.usual.extend(flows::usual(&cell.id, &analysis.trials, &analysis.utilisation));
+        analysis.distribution.extend(distribution::steps(&cell.id, &analysis.trials, &analysis.peers));
+    }
     for row in &analysis.summary {
         scatter(row, &analysis.trials, &mut analysis.findings);
     }

@@ -6,10 +6,9 @@
 
 use std::fmt;
 
-use peer_image::event::{Carried, Host, Leave};
+use peer_image::event::{Host, Leave};
 use peer_image::node::{Link, Role};
 
-use super::bounds::PAYLOAD_SHARE;
 use super::findings::Direction;
 use super::lives::{Life, NodeLog, Observed};
 use super::metrics::TrialRow;
@@ -249,12 +248,6 @@ pub(super) fn judge(limits: &Validity, trial: &Trial, observed: &Observed, row: 
 
 const DIRECTIONS: [Direction; 2] = [Direction::Up, Direction::Down];
 
-/// The rate on a link of so many payload bytes over so many ns, headers included, bit/s. `None` if nothing came.
-#[must_use]
-pub fn link_rate(carried: Carried) -> Option<f64> {
-    (carried.ns > 0).then(|| carried.bytes as f64 * 8e9 / carried.ns as f64 / PAYLOAD_SHARE)
-}
-
 fn kernel_rates(node: &str, link: Option<Link>, life: &Life, found: &mut Vec<Invalid>) {
     let planned = link.map(|link| [link.up, link.down]);
     let shaped = life.shaped.as_ref().map(|it| [it.up.as_ref().map(|up| up.rate), it.down.as_ref().map(|it| it.rate)]);
@@ -273,7 +266,7 @@ fn tried(limits: &Validity, node: &str, link: Link, life: &Life, found: &mut Vec
     let sides = [(Direction::Up, link.up, calibrated.up), (Direction::Down, link.down, calibrated.down)];
     for (direction, planned, carried) in sides {
         // Nothing at all is as far off as can be.
-        let carried = link_rate(carried).unwrap_or(0.0);
+        let carried = carried.link_rate().unwrap_or(0.0);
         if (carried / planned as f64 - 1.0).abs() > limits.link_rate {
             found.push(Invalid::LinkOff { node: node.to_owned(), direction, planned, carried });
         }

@@ -1,5 +1,6 @@
 //! Faults that are planted in a good trial's log, each of which must make it INVALID for its own reason alone.
 
+use crate::analysis::bounds::PAYLOAD_SHARE;
 use peer_image::event::{Calibration, Carried, Counters, Event as NodeEvent, Host, Progress, Queue};
 
 use super::*;

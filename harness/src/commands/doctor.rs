@@ -10,12 +10,11 @@ use peer_image::event::{Event, Kernel};
 use super::{complain, run, say};
 use crate::analysis::lives::Observed;
 use crate::analysis::metrics::{self, Measured};
-use crate::analysis::validity::link_rate;
 use crate::events::log::{Reader, Writer};
 use crate::events::record::Line;
 use crate::exit::Exit;
 use crate::plan;
-use crate::runtime::docker::{Docker, Engine};
+use crate::runtime::docker::{Docker, Engine, nodes_per_network};
 use crate::runtime::trial::{self, Identity, Signal};
 use crate::runtime::{RuntimeError, Scope};
 use crate::spec;
@@ -92,15 +91,19 @@ async fn examine(stop: &watch::Receiver<Option<Signal>>) -> Result<bool, Runtime
     good(format_args!("image {}", docker.image().0));
     let mut fine = true;
     for rate in RATES {
-        let (measured, observed, kernel) = attempt(&docker, &link_trial(rate), stop).await?;
-        if rate == RATES[0] {
+        let Attempt { ended, measured, observed, kernel } = attempt(&docker, &link_trial(rate), stop).await?;
+        // Before the error that a missing part makes: all that is missing is worth knowing.
+        if let Some(kernel) = kernel.filter(|_| rate == RATES[0]) {
             fine &= parts(&kernel);
         }
+        ended?;
         fine &= link(rate, &measured, &observed);
     }
-    let (measured, ..) = attempt(&docker, SWARM, stop).await?;
+    let Attempt { ended, measured, .. } = attempt(&docker, SWARM, stop).await?;
+    ended?;
     let memory = fact("engine.memory").parse::<u64>().unwrap_or(0);
-    capacity(&measured, memory);
+    let addresses = nodes_per_network(&fact("engine.address-pools"));
+    capacity(&measured, memory, addresses);
     Ok(fine)
 }
 
@@ -153,7 +156,7 @@ fn link(rate: u32, measured: &Measured, observed: &Observed) -> bool {
     };
     let mut fine = true;
     for (direction, carried) in [("up", calibrated.up), ("down", calibrated.down)] {
-        let found = link_rate(carried).unwrap_or(0.0) / 1e6;
+        let found = carried.link_rate().unwrap_or(0.0) / 1e6;
         let off = found / f64::from(rate) - 1.0;
         let words = format!("{rate} mbit {direction}: carried {found:.3} mbit ({:+.2} %)", off * 100.0);
         if off.abs() <= TOLERANCE {
@@ -167,9 +170,20 @@ fn link(rate: u32, measured: &Measured, observed: &Observed) -> bool {
 }
 
 /// How much of a swarm the host can carry.
-fn capacity(measured: &Measured, memory: u64) {
-    let peers = BRIDGE_PEERS.min(memory.saturating_sub(512 << 20) / MEMORY_OF_ONE);
-    note(format_args!("room for about {peers} peers (a bridge holds {BRIDGE_PEERS}, memory {} GiB)", memory >> 30));
+fn capacity(measured: &Measured, memory: u64, addresses: u64) {
+    // Tracker and server have addresses too.
+    let subnet = addresses.saturating_sub(2);
+    let peers = BRIDGE_PEERS.min(subnet).min(memory.saturating_sub(512 << 20) / MEMORY_OF_ONE);
+    note(format_args!(
+        "room for about {peers} peers (a bridge holds {BRIDGE_PEERS}, a network's addresses are enough for {subnet}, \
+         memory {} GiB)",
+        memory >> 30
+    ));
+    if subnet < BRIDGE_PEERS {
+        note(
+            "larger networks need larger subnets (hint: `size` of `default-address-pools` in the engine's daemon.json)",
+        );
+    }
     let row = &measured.trial;
     let (Some(time), Some(busy)) = (row.distribution_time_s, row.host_busy_share.filter(|busy| *busy > 0.0)) else {
         note(format_args!("what the host can carry could not be told: {}", row.reason));
@@ -201,12 +215,18 @@ const SWARM: &str = "name: doctor\nquestion: What does the host carry?\narchitec
                      file: { size: 96 MiB }\nserver: { up: 200 mbit, down: 200 mbit }\n\
                      links: { up: 50 mbit, down: 200 mbit }\nvalidity: { calibrate: off }\n";
 
+/// A trial off the record.
+struct Attempt {
+    /// Why it could not be run to its end, if it could not.
+    ended: Result<(), RuntimeError>,
+    measured: Measured,
+    observed: Observed,
+    /// What its tracker's node found the kernel to have.
+    kernel: Option<Kernel>,
+}
+
 /// Runs one trial off the record.
-async fn attempt(
-    docker: &Docker,
-    text: &str,
-    stop: &watch::Receiver<Option<Signal>>,
-) -> Result<(Measured, Observed, Kernel), RuntimeError> {
+async fn attempt(docker: &Docker, text: &str, stop: &watch::Receiver<Option<Signal>>) -> Result<Attempt, RuntimeError> {
     let spec = spec::parse("doctor.yaml", text).map_err(|error| RuntimeError::Trial(error.to_string()))?;
     let plan = plan::plan(&spec);
     let (cell, trial) = (&plan.cells[0], &plan.cells[0].trials[0]);
@@ -220,21 +240,21 @@ async fn attempt(
             complain(format_args!("warning: {message}"));
         }
     };
-    trial::run(docker, cell, trial, identity, &mut log, &mut silent, stop.clone()).await?;
+    let ended = trial::run(docker, cell, trial, identity, &mut log, &mut silent, stop.clone()).await.map(drop);
     log.finish()?;
     if stop.borrow().is_some() {
         return Err(RuntimeError::Trial("stopped".to_owned()));
     }
-    let (mut observed, mut kernel) = (Observed::new(), Kernel::default());
+    let (mut observed, mut kernel) = (Observed::new(), None);
     let lines = Reader::open(dir.path()).map_err(|error| RuntimeError::Trial(error.to_string()))?;
     for line in lines {
         let line = line.map_err(|error| RuntimeError::Trial(error.to_string()))?;
         if let Line::Node(record) = &line
             && let Event::Kernel(found) = &record.event
         {
-            kernel = found.clone();
+            kernel = Some(found.clone());
         }
         observed.take(&line);
     }
-    Ok((metrics::conclude(cell, trial, &observed), observed, kernel))
+    Ok(Attempt { ended, measured: metrics::conclude(cell, trial, &observed), observed, kernel })
 }

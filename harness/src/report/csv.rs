@@ -6,6 +6,7 @@
 use std::fmt::Display;
 
 use crate::analysis::bounds::Term;
+use crate::analysis::distribution::DistributionRow;
 use crate::analysis::flows::{TransferRow, UtilisationRow};
 use crate::analysis::metrics::{ChurnRow, ChurnStatus, PeerOutcome, PeerRow, TrialOutcome, TrialRow, Verdict};
 use crate::analysis::summary::{self, Analysis, ClassRow, SummaryRow};
@@ -48,6 +49,9 @@ const TRANSFERS: &[Column<TransferRow>] = columns!(TransferRow:
 const UTILISATION: &[Column<UtilisationRow>] = columns!(UtilisationRow:
     cell, repeat, attempt, from_s, peers_present, server_up_share, peers_up_share, peers_down_share,
     peers_idle_uninterested_share, peers_idle_choked_share, peers_idle_unrequested_share);
+
+const DISTRIBUTION: &[Column<DistributionRow>] = columns!(DistributionRow:
+    cell, completed_at_s, completed, peers, completed_share);
 
 const TRIALS: &[Column<TrialRow>] = columns!(TrialRow:
     cell, architecture, peers, repeat, attempt, verdict, invalid, outcome, reason, distribution_time_s, bound_s,
@@ -97,6 +101,12 @@ pub fn utilisation(analysis: &Analysis) -> String {
     table(UTILISATION, &[], &analysis.utilisation, |_| &[])
 }
 
+/// `distribution.csv`: one row per step of each cell's distribution of completion times.
+#[must_use]
+pub fn distribution(analysis: &Analysis) -> String {
+    table(DISTRIBUTION, &[], &analysis.distribution, |_| &[])
+}
+
 /// `trials.csv`: one row per trial.
 #[must_use]
 pub fn trials(analysis: &Analysis) -> String {
@@ -117,6 +127,7 @@ pub fn columns(analysis: &Analysis) -> String {
         "churn.csv": described("ChurnRow", CHURN, &[]),
         "classes.csv": described("ClassRow", CLASSES, &[]),
         "transfers.csv": described("TransferRow", TRANSFERS, &[]),
+        "distribution.csv": described("DistributionRow", DISTRIBUTION, &[]),
         "utilisation.csv": described("UtilisationRow", UTILISATION, &[]),
         "trials.csv": described("TrialRow", TRIALS, &analysis.factors),
         "summary.csv": described("SummaryRow", SUMMARY, &analysis.factors),
@@ -141,6 +152,7 @@ fn meaning(row: &str, field: &str) -> Option<String> {
         include_str!("../analysis/metrics.rs"),
         include_str!("../analysis/summary.rs"),
         include_str!("../analysis/flows.rs"),
+        include_str!("../analysis/distribution.rs"),
     ];
     let body = sources.iter().find_map(|source| source.split_once(&format!("pub struct {row} {{\n")))?.1;
     let (before, _) = body.split_once(&format!("    pub {field}: "))?;
@@ -268,10 +280,9 @@ mod tests {
             assert_eq!(headings, columns.iter().map(|it| it["name"].as_str().unwrap()).collect::<Vec<_>>());
         }
         assert!(trials(&analysis).lines().next().unwrap().ends_with(",file.size"));
-        for table in
-            ["peers.csv", "trials.csv", "summary.csv", "churn.csv", "classes.csv", "transfers.csv", "utilisation.csv"]
-        {
-            for column in described[table].as_array().unwrap() {
+        assert_eq!(described.as_object().unwrap().len(), 8);
+        for (table, columns) in described.as_object().unwrap() {
+            for column in columns.as_array().unwrap() {
                 assert!(!column["meaning"].as_str().unwrap().is_empty(), "{table}: {}", column["name"]);
             }
         }

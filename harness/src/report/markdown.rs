@@ -3,8 +3,10 @@
 
 use std::fmt::{Display, Write};
 
-use super::{COMPLETIONS, Facts, OVER_N};
+use super::settings::settings;
+use super::{COMPLETIONS, Facts, OVER_N, UTILISATION};
 use crate::analysis::bounds::{PAYLOAD_SHARE, SEGMENT_FRAME, SEGMENT_PAYLOAD};
+use crate::analysis::distribution;
 use crate::analysis::metrics::{ChurnRow, ChurnStatus, PeerOutcome, PeerRow, TrialRow};
 use crate::analysis::summary::{Analysis, SummaryRow};
 use crate::plan::Architecture;
@@ -23,6 +25,7 @@ pub fn report(analysis: &Analysis, facts: &Facts) -> String {
     figures(&mut page, analysis);
     cells(&mut page, analysis);
     contrasts(&mut page, analysis);
+    completions(&mut page, analysis);
     trust(&mut page, analysis);
     classes(&mut page, analysis);
     upload_time(&mut page, analysis);
@@ -137,7 +140,7 @@ fn figures(page: &mut Page, analysis: &Analysis) {
         page.line(format!("![Distribution time over the number of peers]({OVER_N})\n"));
     }
     if !analysis.summary.is_empty() {
-        page.line(format!("![When each peer had the whole file]({COMPLETIONS})\n"));
+        page.line(format!("![When the peers had the whole file]({COMPLETIONS})\n"));
     }
 }
 
@@ -203,6 +206,29 @@ fn contrasts(page: &mut Page, analysis: &Analysis) {
         cells.into_iter().chain(numbers).collect()
     });
     page.table(&["client-server", "p2p", ">N", ">measured", ">by the bounds"], rows);
+}
+
+/// The distribution of the peers' completion times, at some shares.
+fn completions(page: &mut Page, analysis: &Analysis) {
+    const SHARES: [f64; 6] = [0.1, 0.25, 0.5, 0.75, 0.9, 1.0];
+    if analysis.distribution.is_empty() {
+        return;
+    }
+    page.line("## When the peers had the file\n");
+    page.line(
+        "When so many of the peers that D waits for had it, in seconds after the common start, all trials that are",
+    );
+    page.line("not INVALID together; `–` where so many never had. `distribution.csv` has every step.\n");
+    let rows = analysis.summary.iter().map(|row| {
+        let own: Vec<_> = analysis.distribution.iter().filter(|step| step.cell == row.cell).cloned().collect();
+        let reached = SHARES.map(|share| number(distribution::reached(&own, &row.cell, share), 2));
+        [format!("`{}`", row.cell), number(own.first().map(|step| step.completed_at_s), 2)]
+            .into_iter()
+            .chain(reached)
+            .collect()
+    });
+    let headings = ["cell", ">first", ">10 %", ">25 %", ">50 %", ">75 %", ">90 %", ">all"];
+    page.table(&headings, rows);
 }
 
 /// What the numbers rest on: how well links kept their rates, what the host had to do, how far repeats agree.
@@ -271,6 +297,9 @@ fn upload_time(page: &mut Page, analysis: &Analysis) {
         std::iter::once(format!("`{}`", row.cell)).chain(shares.map(percent)).collect()
     };
     page.table(&headings, measured.iter().map(row));
+    if !analysis.usual.is_empty() {
+        page.line(format!("![How full the upload links were]({UTILISATION})\n"));
+    }
 }
 
 /// How each class fared, where there are several.
@@ -430,13 +459,15 @@ fn trials(page: &mut Page, analysis: &Analysis) {
     page.table(&headings, analysis.trials.iter().map(row));
 }
 
+/// Where, how and with what it ran.
 fn run(page: &mut Page, analysis: &Analysis, facts: &Facts) {
     page.line("## What was run\n");
-    let seed = std::iter::once(vec!["seed".to_owned(), analysis.seed.to_string()]);
-    let facts_rows = facts.rows.iter().map(|(what, value)| vec![what.clone(), value.clone()]);
-    page.table(&["what", "value"], facts_rows.chain(seed));
+    page.table(&["what", "value"], facts.rows.iter().map(|(what, value)| vec![what.clone(), value.clone()]));
+    page.line("Settings, defaults too; where cells differ, all values:\n");
+    let rows = settings(&analysis.settings).into_iter().map(|(key, value)| vec![format!("`{key}`"), value]);
+    page.table(&["key", "value"], rows);
     if !facts.command.is_empty() {
-        page.line("To repeat it:\n");
+        page.line("To repeat it, in this directory:\n");
         page.line(format!("```sh\n{}\n```\n", facts.command));
     }
 }

@@ -6,6 +6,7 @@
 //! | [`csv`] | tidy tables, and `columns.json`, which names their types and units |
 //! | [`markdown`] | `report.md` |
 //! | [`mod@plan`] | what `harness plan` prints |
+//! | `settings` | every setting under its key in the experiment file |
 //! | [`svg`] | the figures |
 //! | [`terminal`] | the summary that a command ends with |
 //! | [`progress`] | what a command says while it runs |
@@ -14,6 +15,7 @@ pub mod csv;
 pub mod markdown;
 pub mod plan;
 pub mod progress;
+mod settings;
 pub mod svg;
 pub mod terminal;
 
@@ -23,6 +25,8 @@ use crate::analysis::summary::Analysis;
 pub const OVER_N: &str = "distribution-time.svg";
 /// Name of the figure of completions.
 pub const COMPLETIONS: &str = "completions.svg";
+/// Name of the figure of how full the links were.
+pub const UTILISATION: &str = "utilisation.svg";
 
 /// What is known of a run besides its results: where, when and how it ran.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,11 +47,13 @@ pub fn files(analysis: &Analysis, facts: &Facts) -> Vec<(&'static str, String)> 
         ("churn.csv", csv::churn(analysis)),
         ("classes.csv", csv::classes(analysis)),
         ("transfers.csv", csv::transfers(analysis)),
+        ("distribution.csv", csv::distribution(analysis)),
         ("utilisation.csv", csv::utilisation(analysis)),
         ("columns.json", csv::columns(analysis)),
     ];
     files.extend(svg::over_n(analysis).map(|figure| (OVER_N, figure)));
     files.extend(svg::completions(analysis).map(|figure| (COMPLETIONS, figure)));
+    files.extend(svg::utilisation(analysis).map(|figure| (UTILISATION, figure)));
     files.push(("report.md", markdown::report(analysis, facts)));
     files
 }
@@ -67,7 +73,7 @@ mod tests {
 
     #[test]
     fn every_figure_in_the_report_is_a_file() {
-        for (results, figures) in [(textbook(), 2), (churned(), 1)] {
+        for (results, figures) in [(textbook(), 3), (churned(), 2)] {
             let files = files(&results, &Facts::default());
             let report = &files.last().unwrap().1;
             let shown =

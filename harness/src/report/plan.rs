@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use peer_image::node::{Behaviour, OnComplete};
 
+use super::settings::time;
 use crate::plan::{Cell, Node, Plan, Trial};
 use crate::quantity::{show_rate, show_size, show_time};
 
@@ -114,7 +115,7 @@ fn table(plan: &Plan, estimates: &[CellEstimate]) -> Vec<String> {
             &format!("{:.1} s", estimate.bound_seconds),
             &format!("{:.1} s", estimate.payload_bound_seconds),
             &estimate.binding,
-            &show_seconds(cell.settings.timeout),
+            &time(cell.settings.timeout),
         ));
     }
     rows
@@ -200,7 +201,7 @@ fn conduct(node: &Node) -> String {
     let after = match node.on_complete {
         OnComplete::Stay => "stays".to_owned(),
         OnComplete::Leave => "leaves when done".to_owned(),
-        OnComplete::Linger(time) => format!("lingers {}", show_time(time)),
+        OnComplete::Linger(ns) => format!("lingers {}", show_time(ns)),
     };
     match node.behaviour {
         Behaviour::Honest => after,
@@ -250,7 +251,7 @@ fn warnings(plan: &Plan, estimates: &[CellEstimate]) -> Vec<String> {
             warnings.push(format!(
                 "warning: {}: the timeout of {} is below the {:.1} s that the links need at least (hint: a longer `timeout`)",
                 cell.id,
-                show_seconds(cell.settings.timeout),
+                time(cell.settings.timeout),
                 estimate.payload_bound_seconds,
             ));
         }
@@ -265,13 +266,6 @@ fn warnings(plan: &Plan, estimates: &[CellEstimate]) -> Vec<String> {
         }
     }
     warnings
-}
-
-fn show_seconds(seconds: f64) -> String {
-    match std::time::Duration::try_from_secs_f64(seconds).ok().and_then(|time| u64::try_from(time.as_nanos()).ok()) {
-        Some(nanoseconds) => show_time(nanoseconds),
-        None => format!("{seconds} s"),
-    }
 }
 
 fn counted(n: usize, what: &str) -> String {

@@ -1,10 +1,11 @@
-//! The figures: the distribution time over N beside its bound, and when each peer of each cell completed.
+//! The figures: the distribution time over N beside its bound, when the peers of each cell completed, and how full
+//! the links were meanwhile.
 //!
 //! Equal results give equal bytes. Text stays text, so that it can be read, searched and copied; the background is
 //! white, so that a dark page shows the same figure; the colours are those of Okabe & Ito, which people with any
 //! kind of colour vision can tell apart. Nothing is computed here that a table does not show.
 
-use std::collections::BTreeSet;
+mod utilisation;
 
 use kuva::backend::svg::SvgBackend;
 use kuva::render::axis::{add_axes_and_grid, add_labels_and_title};
@@ -13,8 +14,10 @@ use kuva::render::layout::{ComputedLayout, Layout, TickFormat};
 use kuva::render::render::{Primitive, Scene, TextAnchor};
 use kuva::render::theme::Theme;
 
-use crate::analysis::metrics::{PeerRow, TrialRow, Verdict};
+use crate::analysis::metrics::Verdict;
 use crate::analysis::summary::{Analysis, Series, SummaryRow};
+
+pub use self::utilisation::utilisation;
 
 /// Okabe & Ito 2008, those with enough contrast on white first.
 const COLOURS: [&str; 7] = ["#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444"];
@@ -177,54 +180,76 @@ fn bound_key(scene: &mut Scene, x: f64, y: f64) {
     text(scene, (x + 32.0, y), "bound at link rate", SMALL_SIZE, false, INK, TextAnchor::Start);
 }
 
-/// When each peer of each cell completed: one row of dots per cell, all repeats together, beside the cell's bound.
-/// `None` if there is no cell.
+/// When the peers of each cell completed: its distribution function as a row of steps, all repeats together, beside the
+/// cell's bound. `None` if there is no cell.
 #[must_use]
 pub fn completions(analysis: &Analysis) -> Option<String> {
-    const ROW: f64 = 34.0;
+    const ROW: f64 = 52.0;
     let cells = &analysis.summary;
-    let times = shown(analysis).filter_map(|peer| peer.completed_at_s);
+    let times = analysis.distribution.iter().map(|step| step.completed_at_s);
     let end = times.chain(cells.iter().filter_map(|cell| cell.bound_payload_s)).fold(0.0, f64::max);
     if cells.is_empty() || end <= 0.0 {
         return None;
     }
+    let frame = rows_frame(cells, ROW);
+    let (mut scene, computed) = rows_plot(&frame, cells, end);
+    heading(&mut scene, "When the peers had the whole file");
+    let (x, y) = (frame.left, KEY_Y);
+    let stair = vec![(x, y + 2.0), (x + 9.0, y + 2.0), (x + 9.0, y - 10.0), (x + 20.0, y - 10.0)];
+    steps(&mut scene, stair, INK);
+    text(&mut scene, (x + 26.0, y), "share of the peers, 0 to 1", SMALL_SIZE, false, INK, TextAnchor::Start);
+    bound_key(&mut scene, x + 210.0, y);
+    let column = (WIDTH - frame.right + 12.0, TOP - 8.0);
+    text(&mut scene, column, "last peer, median", SMALL_SIZE, false, FADED, TextAnchor::Start);
+    for (i, cell) in cells.iter().enumerate() {
+        let middle = computed.map_y(cells.len() as f64 - i as f64 - 0.5);
+        strip(&mut scene, analysis, cell, colour_of(cells, cell), middle, &frame, &computed);
+    }
+    Some(document(&scene, "When the peers of each cell had the whole file, as a distribution, beside the cell's bound"))
+}
+
+/// A figure with one row per cell: its name to the left, room for a word to the right.
+fn rows_frame(cells: &[SummaryRow], row: f64) -> Frame {
     let widest = cells.iter().map(|cell| cell.cell.chars().count()).max().unwrap_or(0);
-    let frame = Frame {
-        height: TOP + BOTTOM + ROW * cells.len() as f64,
+    Frame {
+        height: TOP + BOTTOM + row * cells.len() as f64,
         left: (28.0 + 7.2 * widest.min(NAME) as f64).max(72.0),
         right: 170.0,
         top: TOP,
         bottom: BOTTOM,
-    };
-    let layout = axes(&frame, ceiling(end, 8), cells.len() as f64)
+    }
+}
+
+/// Its canvas, with time to the right and one unit of height per cell.
+fn rows_plot(frame: &Frame, cells: &[SummaryRow], end: f64) -> (Scene, ComputedLayout) {
+    let layout = axes(frame, ceiling(end, 8), cells.len() as f64)
         .with_x_label("time after the common start, s")
         .with_x_tick_step(step(end, 8))
         .with_y_tick_step(1.0)
         .with_y_tick_format(TickFormat::Custom(std::sync::Arc::new(|_| String::new())));
-    let (mut scene, computed) = plot(&layout);
-    heading(&mut scene, "When each peer had the whole file");
-    dot(&mut scene, (frame.left + 6.0, KEY_Y - 4.0), DOT, INK, 0.6);
-    text(&mut scene, (frame.left + 14.0, KEY_Y), "one peer of one trial", SMALL_SIZE, false, INK, TextAnchor::Start);
-    bound_key(&mut scene, frame.left + 166.0, KEY_Y);
-    let column = (WIDTH - frame.right + 12.0, TOP - 8.0);
-    text(&mut scene, column, "last peer, median", SMALL_SIZE, false, FADED, TextAnchor::Start);
+    plot(&layout)
+}
+
+/// A cell's name at the left of its row.
+fn row_name(scene: &mut Scene, frame: &Frame, cell: &str, middle: f64) {
+    let names = in_lines(cell);
+    for (i, name) in names.iter().enumerate() {
+        let y = middle + 4.0 + (i as f64 - (names.len() - 1) as f64 / 2.0) * 14.0;
+        text(scene, (frame.left - 10.0, y), name, TEXT_SIZE, false, INK, TextAnchor::End);
+    }
+}
+
+/// The colour of a cell: its architecture's.
+fn colour_of(cells: &[SummaryRow], cell: &SummaryRow) -> &'static str {
     let mut architectures: Vec<_> = cells.iter().map(|cell| cell.architecture).collect();
     architectures.sort();
     architectures.dedup();
-    for (i, cell) in cells.iter().enumerate() {
-        let colour = architectures.iter().position(|it| *it == cell.architecture).unwrap_or(0);
-        let colour = COLOURS[if architectures.len() > 1 { colour } else { 1 } % COLOURS.len()];
-        let middle = computed.map_y(cells.len() as f64 - i as f64 - 0.5);
-        strip(&mut scene, analysis, cell, colour, middle, &frame, &computed);
-    }
-    Some(document(&scene, "When each peer of each cell had the whole file, beside the cell's bound"))
+    let colour = architectures.iter().position(|it| *it == cell.architecture).unwrap_or(0);
+    COLOURS[if architectures.len() > 1 { colour } else { 1 } % COLOURS.len()]
 }
 
-/// The peers of all trials that are not INVALID.
-fn shown(analysis: &Analysis) -> impl Iterator<Item = &PeerRow> {
-    let of = |row: &TrialRow| (row.cell.clone(), row.repeat, row.attempt);
-    let invalid: BTreeSet<_> = analysis.trials.iter().filter(|row| row.verdict == Verdict::Invalid).map(of).collect();
-    analysis.peers.iter().filter(move |peer| !invalid.contains(&(peer.cell.clone(), peer.repeat, peer.attempt)))
+fn steps(scene: &mut Scene, points: Vec<(f64, f64)>, colour: &str) {
+    scene.add(Primitive::PolyLine { points, stroke: Color::from(colour), stroke_width: 1.8, stroke_dasharray: None });
 }
 
 /// A cell's name in lines of at most [`NAME`] letters, broken after a `-`.
@@ -250,24 +275,27 @@ fn strip(
     frame: &Frame,
     computed: &ComputedLayout,
 ) {
-    const HALF: f64 = 10.0;
-    let names = in_lines(&cell.cell);
-    for (i, name) in names.iter().enumerate() {
-        let y = middle + 4.0 + (i as f64 - (names.len() - 1) as f64 / 2.0) * 14.0;
-        text(scene, (frame.left - 10.0, y), name, TEXT_SIZE, false, INK, TextAnchor::End);
-    }
+    const HALF: f64 = 18.0;
+    row_name(scene, frame, &cell.cell, middle);
     for (bound, width, dash) in [(cell.bound_s, 1.2, Some("3 3")), (cell.bound_payload_s, 2.0, None)] {
         if let Some(x) = bound.map(|bound| computed.map_x(bound)) {
-            line(scene, (x, middle - HALF - 4.0), (x, middle + HALF + 4.0), INK, width, dash);
+            line(scene, (x, middle - HALF - 5.0), (x, middle + HALF + 5.0), INK, width, dash);
         }
     }
-    let peers: Vec<_> = shown(analysis).filter(|peer| peer.cell == cell.cell).collect();
-    for (i, at) in peers.iter().filter_map(|peer| peer.completed_at_s).enumerate() {
-        // Multiples of the golden ratio spread any number of dots evenly over the row, without chance.
-        let offset = (i as f64 * 0.618_033_988_749_895).fract() * 2.0 - 1.0;
-        dot(scene, (computed.map_x(at), middle + offset * HALF), DOT, colour, 0.6);
+    let height = |share: f64| middle + HALF - 2.0 * HALF * share;
+    let mut stair = vec![(frame.left, height(0.0))];
+    let mut before = 0.0;
+    for step in analysis.distribution.iter().filter(|step| step.cell == cell.cell) {
+        let x = computed.map_x(step.completed_at_s);
+        stair.extend([(x, height(before)), (x, height(step.completed_share))]);
+        before = step.completed_share;
     }
-    let missing = peers.iter().filter(|peer| peer.to_complete && peer.completed_at_s.is_none()).count();
+    if before > 0.0 {
+        stair.push((WIDTH - frame.right, height(before)));
+        steps(scene, stair, colour);
+    }
+    let own = analysis.trials.iter().filter(|trial| trial.cell == cell.cell && trial.verdict != Verdict::Invalid);
+    let missing: u32 = own.map(|trial| trial.to_complete - trial.completed.min(trial.to_complete)).sum();
     let x = WIDTH - frame.right + 12.0;
     let measured = match (cell.distribution_time_median_s, cell.payload_ratio) {
         (Some(time), Some(ratio)) => format!("{time:.1} s, {ratio:.2} × bound"),
@@ -434,19 +462,6 @@ mod tests {
         let analysis = analyse(&plan(cells.into()), []);
         let bounds: Vec<Option<f64>> = analysis.summary.iter().map(|row| row.bound_s).collect();
         assert_eq!(analysis.over_n[0].curve.iter().map(|(_, link, _)| Some(*link)).collect::<Vec<_>>(), bounds);
-    }
-
-    #[test]
-    fn what_is_invalid_is_in_no_figure() {
-        let mut analysis = textbook();
-        let (over, when) = (over_n(&analysis).unwrap(), completions(&analysis).unwrap());
-        let mut odd = analysis.trials[0].clone();
-        (odd.attempt, odd.verdict) = (2, Verdict::Invalid);
-        let mut late = analysis.peers[0].clone();
-        (late.attempt, late.completed_at_s) = (2, Some(9_999.0));
-        analysis.trials.push(odd);
-        analysis.peers.push(late);
-        assert_eq!((over_n(&analysis).unwrap(), completions(&analysis).unwrap()), (over, when));
     }
 
     #[test]

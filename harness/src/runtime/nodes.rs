@@ -1,8 +1,26 @@
 //! From a planned node to what it is told: [`NodeSpec`]. It decides nothing that is not in the plan.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use peer_image::node::{Gate, NodeSpec, Role, Storage};
 
 use crate::plan::{Action, Cell, Node, Trial};
+
+/// At most so many kinds of links are tried, evenly spread over the rates.
+const KINDS: usize = 8;
+
+/// The nodes that try what their links carry before the gate opens: the first of each kind of link; none where the file
+/// says so.
+pub(super) fn samples(cell: &Cell, nodes: &[Node]) -> BTreeSet<String> {
+    let mut kinds: BTreeMap<(u64, u64), &str> = BTreeMap::new();
+    for node in nodes {
+        if let Some(link) = node.link {
+            kinds.entry((link.up, link.down)).or_insert(&node.name);
+        }
+    }
+    let chosen = if cell.settings.validity.calibrate > 0.0 { kinds.len().min(KINDS) } else { 0 };
+    (0..chosen).filter_map(|i| kinds.values().nth(i * kinds.len() / chosen)).map(|name| (*name).to_owned()).collect()
+}
 
 /// Where a node keeps what must outlive its process.
 const STATE_DIR: &str = "/state";
@@ -27,5 +45,26 @@ pub(super) fn node_spec(cell: &Cell, trial: &Trial, node: &Node, gate: Gate) -> 
         storage: settings.storage,
         state_dir: (node.keeps_state || on_disk).then(|| STATE_DIR.to_owned()),
         leaves: leaves.map(|event| event.at).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{plan, spec};
+
+    fn of(text: &str) -> Vec<String> {
+        let head = "name: x\nquestion: y?\narchitecture: p2p\nfile: { size: 1 MiB }\n\
+                    server: { up: 8 mbit, down: 8 mbit }\nlinks: { up: 1 mbit, down: 8 mbit }\n";
+        let plan = plan::plan(&spec::parse("test.yaml", &format!("{head}{text}")).expect("a good file"));
+        samples(&plan.cells[0], &plan.cells[0].trials[0].nodes).into_iter().collect()
+    }
+
+    #[test]
+    fn one_node_of_each_kind_of_link_tries_it() {
+        assert_eq!(of("peers: 3\n"), ["peer-1", "server"]);
+        assert_eq!(of("peers: 3\nvalidity: { calibrate: off }\n"), [""; 0]);
+        let classes: String = (1..=12).map(|i| format!("  c{i}: {{ count: 1, up: {i} mbit }}\n")).collect();
+        assert_eq!(of(&format!("classes:\n{classes}")).len(), KINDS);
     }
 }

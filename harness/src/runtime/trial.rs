@@ -21,7 +21,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use self::clock::{Clock, nanos, seconds};
 use self::roster::Roster;
-use super::nodes::node_spec;
+use super::nodes::{node_spec, samples};
 use super::{Deployment, Notice, Runtime, RuntimeError, Scope};
 use crate::events::log::{WriteError, Writer};
 use crate::events::record::{Event, Outcome, Phase};
@@ -339,19 +339,26 @@ impl Driver<'_> {
         else {
             return Err(failed("the plan does not begin with a tracker"));
         };
+        let samples = samples(self.cell, others);
         let expect = u32::try_from(others.len()).map_err(|_| failed("the plan has too many nodes"))?;
         let tracker = node_spec(
             self.cell,
             self.trial,
             tracker,
-            Gate::Keep { expect, calibrate: nanos(seconds(self.cell.settings.validity.calibrate)) },
+            Gate::Keep {
+                expect,
+                calibrate: nanos(seconds(self.cell.settings.validity.calibrate)),
+                samples: samples.clone(),
+            },
         );
         self.begin(&tracker.name);
         let started = self.during(deployment.start(&tracker), deadline).await?;
         let address = self.started(&tracker.name, started).await?;
         let gate = Gate::At { address: std::net::SocketAddr::new(address, GATE_PORT).to_string() };
-        let specs: Vec<NodeSpec> =
+        let mut specs: Vec<NodeSpec> =
             others.iter().map(|node| node_spec(self.cell, self.trial, node, gate.clone())).collect();
+        // Those that try their links first: they do so while the others start.
+        specs.sort_by_key(|spec| !samples.contains(&spec.name));
         let mut starts = pin!(
             stream::iter(specs.clone())
                 .map(async |spec| {

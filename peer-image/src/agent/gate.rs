@@ -2,12 +2,13 @@
 //!
 //! Every node keeps one connection to the gate and speaks JSON lines on it. Nodes whose boot id is the gate's share
 //! its clock; the others estimate the difference from a few round trips (the shortest counts, as in NTP, RFC 5905
-//! §10). When all that are expected are ready, one node of each kind of link tries what its link carries
-//! ([`super::calibration`]), off the trial's record; then the gate names one absolute moment for all; who comes later
-//! gets the same.
+//! §10). One node of each kind of link tries what its link carries ([`super::calibration`]), off the trial's record:
+//! as soon as it is ready, while others still start, and once more when all are there if it was disturbed. When all
+//! that are expected are ready and all links were tried, the gate names one absolute moment for all; who comes later gets
+//! the same.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 use super::clock::{self, Epoch};
 use super::report::Reporter;
 use super::{Failure, calibration, web};
-use crate::event::Event;
+use crate::event::{Calibration, Event};
 use crate::node::{Link, NAME_MAX, NodeSpec, Role};
 
 /// From the last node's `ready` to the start: long enough for the word to reach everybody.
@@ -30,27 +31,45 @@ const LEAD: Duration = Duration::from_millis(150);
 const LEAD_PER_NODE: Duration = Duration::from_millis(1);
 /// Longest line, bytes.
 const LINE_MAX: u64 = 4096;
-/// At most so many kinds of links are tried, evenly spread over the rates.
-const KINDS_MAX: usize = 8;
+/// A link that carries its rate within this share was not disturbed by what still starts. The tolerance of the
+/// experiment is wider, so that a trial is not INVALID for what this lets pass.
+const UNDISTURBED: f64 = 0.005;
 /// Round trips from which a clock's offset is estimated.
 const PINGS: u32 = 8;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum ToGate {
-    Hello { node: String, role: Role, link: Option<Link> },
+    Hello {
+        node: String,
+        role: Role,
+    },
     Ping,
     Ready,
-    Calibrated,
+    /// Whether what was found is kept, and reported.
+    Calibrated {
+        kept: bool,
+    },
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum ToNode {
-    Welcome { boot_id: String },
-    Pong { mono: u64 },
-    Calibrate { ns: u64 },
-    Go { at: u64, server: Option<IpAddr> },
+    Welcome {
+        boot_id: String,
+    },
+    Pong {
+        mono: u64,
+    },
+    /// Try the link; whatever is found is kept if it is `quiet`, for there will be no better moment.
+    Calibrate {
+        ns: u64,
+        quiet: bool,
+    },
+    Go {
+        at: u64,
+        server: Option<IpAddr>,
+    },
 }
 
 /// A connection that speaks JSON lines.
@@ -122,7 +141,7 @@ pub async fn pass(
     let broken = |e: LineError| Failure::trial(format!("the gate at `{gate}` broke off: {e}"));
     let stream = web::connect_patiently(gate).await.map_err(|e| Failure::trial(format!("no gate at `{gate}`: {e}")))?;
     let mut lines = Lines::new(stream).map_err(|e| broken(e.into()))?;
-    let hello = ToGate::Hello { node: spec.name.clone(), role: spec.role, link: spec.link };
+    let hello = ToGate::Hello { node: spec.name.clone(), role: spec.role };
     lines.send(&hello).await.map_err(broken)?;
     let ToNode::Welcome { boot_id: theirs } = lines.receive().await.map_err(broken)? else {
         return Err(Failure::trial(format!("the gate at `{gate}` did not say welcome")));
@@ -133,9 +152,13 @@ pub async fn pass(
     let (at, server) = loop {
         match (lines.receive().await.map_err(broken)?, spec.link) {
             (ToNode::Go { at, server }, _) => break (at, server),
-            (ToNode::Calibrate { ns }, Some(link)) => {
-                reporter.emit(Event::Calibrated(calibration::calibrate(gate.ip(), link, ns).await?));
-                lines.send(&ToGate::Calibrated).await.map_err(broken)?;
+            (ToNode::Calibrate { ns, quiet }, Some(link)) => {
+                let found = calibration::calibrate(gate.ip(), link, ns).await?;
+                let kept = quiet || is_undisturbed(&found, link);
+                if kept {
+                    reporter.emit(Event::Calibrated(found));
+                }
+                lines.send(&ToGate::Calibrated { kept }).await.map_err(broken)?;
             }
             _ => return Err(Failure::trial(format!("the gate at `{gate}` did not say when to go"))),
         }
@@ -149,6 +172,13 @@ pub async fn pass(
     let late = clock::monotonic().saturating_sub(go);
     reporter.emit(Event::Started { go, late, rejoined, pieces });
     Ok((Epoch { go }, server, Seat { _lines: lines }))
+}
+
+/// Whether a link carried its rate, as well as can be told.
+fn is_undisturbed(found: &Calibration, link: Link) -> bool {
+    [(found.up, link.up), (found.down, link.down)].into_iter().all(|(carried, rate)| {
+        carried.link_rate().is_some_and(|found| (found / rate as f64 - 1.0).abs() <= UNDISTURBED)
+    })
 }
 
 /// The gate's clock minus ours and half the shortest round trip, ns.
@@ -176,31 +206,37 @@ pub struct Keeper {
     boot_id: String,
     reporter: Rc<Reporter>,
     ready: RefCell<BTreeSet<String>>,
-    /// Each kind of link, by its rates, and the first node that has it.
-    kinds: RefCell<BTreeMap<(u64, u64), String>>,
+    /// Nodes that have still to try their links.
+    untried: RefCell<BTreeSet<String>>,
     server: Cell<Option<IpAddr>>,
     stage: watch::Sender<Stage>,
 }
 
 /// How far the gate is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// Some are not ready.
     Waiting,
-    /// All are; these have still to try their links.
-    Trying(BTreeSet<String>),
+    /// All are; some have still to try their links.
+    Quiet,
     /// The common start is named, ns.
     Open(u64),
 }
 
 impl Keeper {
-    /// A closed gate that opens when `expect` nodes are ready and each direction of each kind of link was tried for
-    /// `calibrate` ns.
+    /// A closed gate that opens when `expect` nodes are ready and the `samples` among them have tried each direction of
+    /// their links for `calibrate` ns.
     #[must_use]
-    pub fn new(expect: u32, calibrate: u64, boot_id: String, reporter: Rc<Reporter>) -> Self {
+    pub fn new(
+        expect: u32,
+        calibrate: u64,
+        samples: BTreeSet<String>,
+        boot_id: String,
+        reporter: Rc<Reporter>,
+    ) -> Self {
         let (stage, _) = watch::channel(Stage::Waiting);
-        let (ready, kinds) = (RefCell::default(), RefCell::default());
-        Self { expect, calibrate, boot_id, reporter, ready, kinds, server: Cell::new(None), stage }
+        let (ready, untried) = (RefCell::default(), RefCell::new(samples));
+        Self { expect, calibrate, boot_id, reporter, ready, untried, server: Cell::new(None), stage }
     }
 
     /// Serves nodes until it is dropped.
@@ -229,66 +265,56 @@ impl Keeper {
         let mut name = None;
         loop {
             match lines.receive().await? {
-                ToGate::Hello { node, role, link } => {
+                ToGate::Hello { node, role } => {
                     if matches!(role, Role::HttpServer | Role::InitialSeed) {
                         self.server.set(Some(from));
                     }
-                    let node = node.chars().take(NAME_MAX).collect::<String>();
-                    if let Some(link) = link {
-                        self.kinds.borrow_mut().entry((link.up, link.down)).or_insert_with(|| node.clone());
-                    }
-                    name = Some(node);
+                    name = Some(node.chars().take(NAME_MAX).collect::<String>());
                     lines.send(&ToNode::Welcome { boot_id: self.boot_id.clone() }).await?;
                 }
                 ToGate::Ping => lines.send(&ToNode::Pong { mono: clock::monotonic() }).await?,
                 ToGate::Ready => {
                     let Some(name) = name.take() else { return Ok(()) };
-                    self.arrived(&name);
                     let mut stage = self.stage.subscribe();
-                    let mine = |stage: &Stage| match stage {
-                        Stage::Waiting => false,
-                        Stage::Trying(nodes) => nodes.contains(&name),
-                        Stage::Open(_) => true,
-                    };
-                    let Ok(turn) = stage.wait_for(mine).await.map(|stage| stage.clone()) else { return Ok(()) };
-                    if matches!(turn, Stage::Trying(_)) {
-                        lines.send(&ToNode::Calibrate { ns: self.calibrate }).await?;
-                        let ToGate::Calibrated = lines.receive().await? else { return Ok(()) };
-                        self.tried(&name);
+                    self.ready.borrow_mut().insert(name.clone());
+                    self.advance();
+                    if self.untried.borrow().contains(&name) {
+                        self.have_tried(&mut lines, &mut stage).await?;
+                        self.untried.borrow_mut().remove(&name);
+                        self.advance();
                     }
                     let opened = stage.wait_for(|stage| matches!(stage, Stage::Open(_))).await;
-                    let Ok(Stage::Open(at)) = opened.map(|stage| stage.clone()) else { return Ok(()) };
+                    let Ok(Stage::Open(at)) = opened.map(|stage| *stage) else { return Ok(()) };
                     lines.send(&ToNode::Go { at, server: self.server.get() }).await?;
                 }
-                ToGate::Calibrated => return Ok(()),
+                ToGate::Calibrated { .. } => return Ok(()),
             }
         }
     }
 
-    /// A node is ready; if it is the last one, links are tried.
-    fn arrived(&self, name: &str) {
-        let mut ready = self.ready.borrow_mut();
-        ready.insert(name.to_owned());
-        if ready.len() < self.expect as usize || *self.stage.borrow() != Stage::Waiting {
+    /// Has a node try its link: at once, and if that was disturbed once more when all are there.
+    async fn have_tried(&self, lines: &mut Lines, stage: &mut watch::Receiver<Stage>) -> Result<(), LineError> {
+        loop {
+            let quiet = *self.stage.borrow() != Stage::Waiting;
+            lines.send(&ToNode::Calibrate { ns: self.calibrate, quiet }).await?;
+            match lines.receive().await? {
+                ToGate::Calibrated { kept: false } if !quiet => {}
+                ToGate::Calibrated { .. } => return Ok(()),
+                _ => return Err(LineError::End),
+            }
+            // The gate outlives whom it serves.
+            drop(stage.wait_for(|stage| *stage != Stage::Waiting).await);
+        }
+    }
+
+    /// Goes on if all are there, and opens if all links were tried.
+    fn advance(&self) {
+        let ready = self.ready.borrow().len();
+        if ready < self.expect as usize || matches!(*self.stage.borrow(), Stage::Open(_)) {
             return;
         }
-        let kinds = self.kinds.borrow();
-        let chosen = kinds.len().min(if self.calibrate == 0 { 0 } else { KINDS_MAX });
-        let chosen = (0..chosen).filter_map(|i| kinds.values().nth(i * kinds.len() / chosen)).cloned().collect();
-        self.advance(chosen, ready.len());
-    }
-
-    /// A node has tried its link.
-    fn tried(&self, name: &str) {
-        let Stage::Trying(mut left) = self.stage.borrow().clone() else { return };
-        left.remove(name);
-        self.advance(left, self.ready.borrow().len());
-    }
-
-    /// Waits for those that have still to try their links, or opens.
-    fn advance(&self, left: BTreeSet<String>, ready: usize) {
-        if !left.is_empty() {
-            self.stage.send_replace(Stage::Trying(left));
+        if !self.untried.borrow().is_empty() {
+            self.stage.send_replace(Stage::Quiet);
             return;
         }
         let nodes = u32::try_from(ready).expect("far fewer nodes than 2^32");
@@ -296,5 +322,88 @@ impl Keeper {
         let at = clock::monotonic() + u64::try_from(lead.as_nanos()).expect("a lead of less than a minute");
         self.reporter.emit(Event::GateOpen { at, nodes });
         self.stage.send_replace(Stage::Open(at));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A gate on the loopback that expects two nodes, of which `a` tries its link.
+    async fn gate() -> (SocketAddr, Rc<Keeper>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let samples = BTreeSet::from(["a".to_owned()]);
+        let keeper = Rc::new(Keeper::new(2, 7, samples, "boot".to_owned(), Rc::new(Reporter::new("tracker"))));
+        tokio::task::spawn_local(Rc::clone(&keeper).serve(listener));
+        (address, keeper)
+    }
+
+    async fn ready(gate: SocketAddr, node: &str) -> Lines {
+        let mut lines = Lines::new(TcpStream::connect(gate).await.unwrap()).unwrap();
+        lines.send(&ToGate::Hello { node: node.to_owned(), role: Role::Leecher }).await.unwrap();
+        assert!(matches!(lines.receive().await.unwrap(), ToNode::Welcome { boot_id } if boot_id == "boot"));
+        lines.send(&ToGate::Ready).await.unwrap();
+        lines
+    }
+
+    async fn is_asked_to_try(lines: &mut Lines, expected_quiet: bool) {
+        let asked = lines.receive().await.unwrap();
+        assert!(
+            matches!(asked, ToNode::Calibrate { ns: 7, quiet } if quiet == expected_quiet),
+            "{asked:?}, not quiet: {expected_quiet}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_sample_tries_while_others_start_and_again_if_that_was_disturbed() {
+        let local = tokio::task::LocalSet::new();
+        local
+            .run_until(async {
+                let (address, keeper) = gate().await;
+                let mut a = ready(address, "a").await;
+                is_asked_to_try(&mut a, false).await;
+                a.send(&ToGate::Calibrated { kept: false }).await.unwrap();
+                assert_eq!(*keeper.stage.borrow(), Stage::Waiting);
+                let mut b = ready(address, "b").await;
+                is_asked_to_try(&mut a, true).await;
+                assert_eq!(*keeper.stage.borrow(), Stage::Quiet);
+                // What is found now counts, whatever it is.
+                a.send(&ToGate::Calibrated { kept: true }).await.unwrap();
+                let (to_a, to_b) = (a.receive::<ToNode>().await.unwrap(), b.receive::<ToNode>().await.unwrap());
+                let (ToNode::Go { at, .. }, ToNode::Go { at: same, .. }) = (to_a, to_b) else { panic!("no start") };
+                assert_eq!(at, same);
+                // Who comes later gets the same, and tries nothing.
+                let ToNode::Go { at: later, .. } = ready(address, "a").await.receive().await.unwrap() else {
+                    panic!("no start")
+                };
+                assert_eq!(later, at);
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn what_was_found_undisturbed_is_not_tried_again() {
+        let local = tokio::task::LocalSet::new();
+        local
+            .run_until(async {
+                let (address, _) = gate().await;
+                let mut a = ready(address, "a").await;
+                is_asked_to_try(&mut a, false).await;
+                a.send(&ToGate::Calibrated { kept: true }).await.unwrap();
+                let _b = ready(address, "b").await;
+                assert!(matches!(a.receive().await.unwrap(), ToNode::Go { .. }));
+            })
+            .await;
+    }
+
+    #[test]
+    fn a_link_off_by_more_than_half_a_percent_was_disturbed() {
+        use crate::event::Carried;
+        let link = Link { up: 4_000_000, down: 8_000_000 };
+        let carried = |rate: f64| Carried { bytes: (rate / 8.0 * 1448.0 / 1514.0) as u64, ns: 1_000_000_000 };
+        assert!(is_undisturbed(&Calibration { up: carried(3.99e6), down: carried(8.02e6) }, link));
+        assert!(!is_undisturbed(&Calibration { up: carried(3.9e6), down: carried(8e6) }, link));
+        assert!(!is_undisturbed(&Calibration { up: carried(4e6), down: Carried::default() }, link));
     }
 }

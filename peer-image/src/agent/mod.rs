@@ -149,8 +149,8 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
     privileges::drop_all().map_err(|e| Failure::machine(e.to_string()))?;
 
     let outcome = match spec.gate.clone() {
-        Gate::Keep { expect, calibrate } => {
-            tracker::run(&spec, Rc::clone(&reporter), expect, calibrate, boot_id, &mut ending).await
+        Gate::Keep { expect, calibrate, samples } => {
+            tracker::run(&spec, Rc::clone(&reporter), expect, calibrate, samples, boot_id, &mut ending).await
         }
         Gate::At { address } => {
             let address = address.parse().map_err(|e| Failure::trial(format!("gate address `{address}`: {e}")))?;

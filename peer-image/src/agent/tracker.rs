@@ -2,6 +2,7 @@
 //! end of calibrations, and a look at the host each second.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -46,6 +47,7 @@ pub async fn run(
     reporter: Rc<Reporter>,
     expect: u32,
     calibrate: u64,
+    samples: BTreeSet<String>,
     boot_id: String,
     ending: &mut Ending,
 ) -> Result<(), Failure> {
@@ -62,7 +64,7 @@ pub async fn run(
         metainfo: metainfo.encode().into(),
         reporter: Rc::clone(&reporter),
     });
-    let keeper = Rc::new(Keeper::new(expect, calibrate, boot_id, Rc::clone(&reporter)));
+    let keeper = Rc::new(Keeper::new(expect, calibrate, samples, boot_id, Rc::clone(&reporter)));
     let why = tokio::select! {
         why = ending.wait() => why,
         () = keeper.serve(gate) => unreachable!("it serves for ever"),

@@ -155,6 +155,8 @@ pub(super) struct Info {
     pub(super) cpus: i64,
     pub(super) memory: i64,
     pub(super) security: Vec<String>,
+    /// Where networks get their addresses from, and how long a network's prefix is; empty for the engine's own.
+    pub(super) pools: Vec<(String, u8)>,
 }
 
 /// What a container is made of.
@@ -262,6 +264,12 @@ impl Client {
             cpus: info.ncpu.unwrap_or_default(),
             memory: info.mem_total.unwrap_or_default(),
             security: info.security_options.unwrap_or_default(),
+            pools: info
+                .default_address_pools
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|pool| Some((pool.base?, u8::try_from(pool.size?).ok()?)))
+                .collect(),
         })
     }
 

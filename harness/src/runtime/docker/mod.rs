@@ -77,6 +77,7 @@ impl Engine {
             ("engine.cpus", info.cpus.to_string()),
             ("engine.memory", info.memory.to_string()),
             ("engine.security", info.security.join(" ")),
+            ("engine.address-pools", pools(&info.pools)),
         ];
         let facts = facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         Ok(Self { client, arch: version.arch, facts })
@@ -165,6 +166,22 @@ impl Runtime for Docker {
     }
 }
 
+/// `10.0.0.0/8 by /24, …`, or what an engine has of its own: 172.17.0.0/16 to 172.31.0.0/16, then 192.168.0.0/16 by
+/// /20.
+fn pools(pools: &[(String, u8)]) -> String {
+    let shown: Vec<String> = pools.iter().map(|(base, size)| format!("{base} by /{size}")).collect();
+    if shown.is_empty() { "the engine's own".to_owned() } else { shown.join(", ") }
+}
+
+/// How many nodes the smallest network holds that an engine with these `engine.address-pools` makes: its addresses
+/// without the network's own, the gateway's and the broadcast.
+#[must_use]
+pub fn nodes_per_network(pools: &str) -> u64 {
+    let prefix = |pool: &str| pool.rsplit_once('/')?.1.parse::<u32>().ok().filter(|prefix| (1..=30).contains(prefix));
+    let longest = pools.split(", ").filter_map(prefix).max().unwrap_or(20);
+    (1 << (32 - longest)) - 3
+}
+
 /// Why there is no engine to work with, and the cure.
 fn no_engine(address: &Address, error: &ClientError) -> RuntimeError {
     let fault = error.fault();
@@ -250,6 +267,14 @@ impl From<ClientError> for RuntimeError {
 mod tests {
     use super::client::Fault;
     use super::*;
+
+    #[test]
+    fn the_smallest_pool_says_how_many_nodes_a_network_holds() {
+        assert_eq!(nodes_per_network(&pools(&[])), 4093);
+        let own = pools(&[("10.0.0.0/8".to_owned(), 16), ("192.168.0.0/16".to_owned(), 24)]);
+        assert_eq!(own, "10.0.0.0/8 by /16, 192.168.0.0/16 by /24");
+        assert_eq!(nodes_per_network(&own), 253);
+    }
 
     fn socket() -> Address {
         Address::Unix("/var/run/docker.sock".into())

@@ -1,6 +1,7 @@
 //! How close the core comes to the fluid bound, in virtual time: the textbook's links, payload ratio.
 //!
-//! `cargo bench -p peer-image --bench swarm [N …]`
+//! `cargo bench -p peer-image --bench swarm -- [N …]`; other links and files than the textbook's by `UP`, `SERVER` (bit/s),
+//! `SIZE` and `PIECE` (bytes) in the environment.
 
 #[expect(dead_code, reason = "the tests use what the benchmark does not")]
 #[path = "../tests/network/mod.rs"]
@@ -13,7 +14,8 @@ use peer_image::wire::geometry::Geometry;
 fn main() {
     let counts: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();
     let counts = if counts.is_empty() { vec![5, 10, 20, 35] } else { counts };
-    let geometry = Geometry::new(32 << 20, 256 << 10).expect("a file");
+    let piece = u32::try_from(set("PIECE", 256 << 10)).expect("a piece");
+    let geometry = Geometry::new(set("SIZE", 32 << 20), piece).expect("a file");
     println!(
         "{:>3} {:>4} {:>8} {:>8} {:>6}  peers' idle upload: uninterested choked unrequested; first/last done, dup",
         "N", "seed", "D", "bound", "ratio"
@@ -25,18 +27,23 @@ fn main() {
     }
 }
 
+/// A number from the environment.
+fn set(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
 fn run(geometry: Geometry, n: u64, seed: u64) {
-    let peer =
-        |up, seed| Peer { up, down: 40_000_000, seed, uploads: true, corrupts: false, policy: Policy::default() };
-    let mut peers = vec![peer(40_000_000, true)];
-    peers.extend((0..n).map(|_| peer(4_000_000, false)));
+    let (server, up) = (set("SERVER", 40_000_000), set("UP", 4_000_000));
+    let peer = |up, seed| Peer { up, down: server, seed, uploads: true, corrupts: false, policy: Policy::default() };
+    let mut peers = vec![peer(server, true)];
+    peers.extend((0..n).map(|_| peer(up, false)));
     let mut network = Network::new(geometry, peers, seed, Box::new(|_, _, _, _| {}));
     let done = network.run(600_000_000_000);
     let done: Vec<f64> = done[1..].iter().map(|t| t.expect("it completes") as f64 / 1e9).collect();
     let last = done.iter().copied().fold(0.0, f64::max);
     let first = done.iter().copied().fold(f64::INFINITY, f64::min);
     let f = geometry.size() as f64 * 8.0;
-    let bound = (f / 40e6).max(n as f64 * f / (40e6 + n as f64 * 4e6));
+    let bound = (f / server as f64).max(n as f64 * f / (server + n * up) as f64);
     let mut idle = [0.0; 3];
     let mut duplicate = 0;
     for node in 1..=n as usize {

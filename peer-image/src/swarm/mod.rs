@@ -52,6 +52,10 @@ pub type BlockDigest = [u8; 20];
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NeighbourId(pub u32);
 
+/// The slowest uplink, bit/s, for which the times in this module are made: a block takes 33 ms on it. On a slower one a
+/// block, and whatever waits behind it, takes longer by the same factor, the pace.
+const USUAL_RATE: u64 = 4_000_000;
+
 /// How this peer takes part.
 #[derive(Debug)]
 pub struct Config {
@@ -146,6 +150,8 @@ pub struct Swarm {
     policy: Policy,
     uploads: bool,
     upload_rate: Option<u64>,
+    /// How many times as slow its link is as those for which the times in this module are made: at least 1.
+    pace: u64,
     random: Stream,
     now: Timestamp,
     pieces: Pieces,
@@ -189,6 +195,7 @@ impl Swarm {
             policy: config.policy,
             uploads: config.uploads,
             upload_rate: config.upload_rate,
+            pace: config.upload_rate.map_or(1, |rate| (USUAL_RATE / rate.max(1)).max(1)),
             random: config.random,
             now,
             neighbours: BTreeMap::new(),
@@ -267,7 +274,7 @@ impl Swarm {
     }
 
     fn connected(&mut self, id: NeighbourId) {
-        self.neighbours.insert(id, Neighbour::new(self.geometry, self.now));
+        self.neighbours.insert(id, Neighbour::new(self.geometry, self.pace, self.now));
         if self.super_seeding {
             self.reveal(id);
         } else if self.pieces.have().count() > 0 {

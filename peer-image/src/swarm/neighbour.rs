@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::rate::Rate;
-use super::time::Timestamp;
+use super::time::{Span, Timestamp};
 use crate::wire::bitfield::Bitfield;
 use crate::wire::geometry::{Block, Geometry, PieceIndex};
 
@@ -46,6 +46,10 @@ pub(super) struct Neighbour {
     pub(super) last_sent: Timestamp,
     /// When this peer last unchoked it.
     pub(super) served_since: Timestamp,
+    /// Whether it has asked for something since.
+    pub(super) has_asked: bool,
+    /// How long it took, last time, to ask once it was unchoked: both links' queues, and the path.
+    pub(super) reply: Span,
     /// It had a slot and did not use it: others go first until then.
     pub(super) passed_over_until: Timestamp,
     /// The piece that a super-seed revealed to it last, and when.
@@ -55,7 +59,7 @@ pub(super) struct Neighbour {
 }
 
 impl Neighbour {
-    pub(super) fn new(geometry: Geometry, now: Timestamp) -> Self {
+    pub(super) fn new(geometry: Geometry, pace: u64, now: Timestamp) -> Self {
         Self {
             since: now,
             has: Bitfield::empty(geometry),
@@ -66,7 +70,7 @@ impl Neighbour {
             is_interested: false,
             outstanding: VecDeque::new(),
             withdrawn: BTreeSet::new(),
-            down: Rate::default(),
+            down: Rate::new(pace),
             last_block: now,
             snubbed: false,
             unchoked_at: now,
@@ -75,10 +79,12 @@ impl Neighbour {
             moved: now,
             turn_piece: None,
             turn: 0,
-            up: Rate::default(),
+            up: Rate::new(pace),
             untold: Vec::new(),
             last_sent: now,
             served_since: now,
+            has_asked: false,
+            reply: Span(0),
             passed_over_until: Timestamp::default(),
             revealed: None,
             shown: Vec::new(),

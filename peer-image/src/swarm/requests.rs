@@ -15,15 +15,16 @@ const DEPTH_MIN: usize = 16;
 /// Most blocks outstanding at one neighbour.
 const DEPTH_MAX: usize = 250;
 /// The automatic pipeline holds, beyond [`DEPTH_MIN`], what a neighbour delivers in so many seconds: more than any
-/// delay between a request and its block (both links' queues and the path), so that its link never waits for one.
+/// delay between a request and its block (both links' queues and the path), so that its link never waits for one. At a
+/// pace of 1.
 const DEPTH_SECONDS: u64 = 1;
-/// Window over which a neighbour's rate is measured for that, seconds.
+/// Window over which a neighbour's rate is measured for that, seconds at a pace of 1.
 const RATE_WINDOW: u64 = 3;
 /// So many blocks at the head of a neighbour's queue are not taken over: they may be on their way.
 const ON_THE_WAY: usize = 8;
 /// A block is taken over by a neighbour, or in endgame asked of it too, only if it could send it so much sooner,
-/// milliseconds: more than the delay of a request, which a forecast from rates does not know. With less, more comes
-/// twice than is gained.
+/// milliseconds at a pace of 1: more than the delay of a request, which a forecast from rates does not know. With less,
+/// more comes twice than is gained.
 const SOONER_BY: u64 = 1000;
 /// In endgame a block is asked of at most so many neighbours at a time.
 const ENDGAME_COPIES: usize = 2;
@@ -64,7 +65,8 @@ impl Swarm {
                 Pipeline::Blocks(depth) => depth.max(1) as usize,
                 Pipeline::Auto => {
                     let rate = neighbour.down.over(self.now, RATE_WINDOW);
-                    let blocks = usize::try_from(rate * DEPTH_SECONDS / u64::from(BLOCK)).unwrap_or(DEPTH_MAX);
+                    let blocks =
+                        usize::try_from(rate * DEPTH_SECONDS * self.pace / u64::from(BLOCK)).unwrap_or(DEPTH_MAX);
                     (DEPTH_MIN + blocks).min(DEPTH_MAX)
                 }
             };
@@ -134,7 +136,7 @@ impl Swarm {
                 continue;
             };
             let wait = self.wait(other, Some(block), Ability::Present);
-            if wait > own + SOONER_BY && latest.is_none_or(|(longest, _, _)| wait > longest) {
+            if wait > own + SOONER_BY * self.pace && latest.is_none_or(|(longest, _, _)| wait > longest) {
                 latest = Some((wait, other, block));
             }
         }
@@ -160,7 +162,7 @@ impl Swarm {
         let mut last: Option<(u64, Block)> = None;
         for (block, asked) in candidates {
             let soonest = asked.iter().map(|&other| self.wait(other, Some(block), Ability::Present)).min()?;
-            if soonest > own + SOONER_BY && last.is_none_or(|(wait, _)| soonest > wait) {
+            if soonest > own + SOONER_BY * self.pace && last.is_none_or(|(wait, _)| soonest > wait) {
                 last = Some((soonest, block));
             }
         }
@@ -193,8 +195,8 @@ impl Swarm {
             Ability::Present => neighbour.down.over(now, RATE_WINDOW),
             Ability::Best => neighbour.down.peak(now),
         };
-        // A neighbour that has not sent yet is taken to send one block a second.
-        let rate = rate.max(u64::from(BLOCK));
+        // A neighbour that has not sent yet is taken to send one block a second, at the pace of one's own link.
+        let rate = rate.max(u64::from(BLOCK) / self.pace);
         (ahead as u64 + 1) * u64::from(BLOCK) * 1000 / rate
     }
 }

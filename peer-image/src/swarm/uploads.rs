@@ -23,10 +23,10 @@ const STALLED_BLOCKS: u64 = 6;
 const STALLED: Span = Span::millis(200);
 
 /// A slot that its holder has not used for so long passes on to somebody who waits. Longer than a request takes to
-/// come through a peer's full queue.
+/// come through a peer's full queue, at a pace of 1; a neighbour that took longer last time is given twice that.
 pub(super) const UNUSED: Span = Span::millis(600);
 
-/// A neighbour that did not use its slot is passed over for so long.
+/// A neighbour that did not use its slot is passed over for so long, at a pace of 1.
 const PASSED_OVER: Span = Span::seconds(1);
 
 /// Most blocks that one neighbour may have asked for; more are ignored, as BEP 3 allows.
@@ -49,6 +49,10 @@ impl Swarm {
         if !has {
             self.outbox.push_back(Output::Ban(id, format!("asked for a block never offered: {block}")));
             return;
+        }
+        if !neighbour.has_asked {
+            neighbour.has_asked = true;
+            neighbour.reply = self.now - neighbour.served_since;
         }
         if !neighbour.am_choking && neighbour.queue.len() < QUEUE_MAX && !neighbour.queue.contains(&block) {
             neighbour.queue.push_back(block);
@@ -139,24 +143,31 @@ impl Swarm {
         }
     }
 
+    /// How long a neighbour may leave its slot unused.
+    fn patience(&self, neighbour: &Neighbour) -> Span {
+        Span((UNUSED.0 * self.pace).max(2 * neighbour.reply.0))
+    }
+
     /// When the first slot that is not used now is to pass on; `None` while nobody waits for one.
     pub(super) fn next_unused_slot(&self) -> Option<Timestamp> {
         if !self.uploads || !self.neighbours.values().any(|n| n.waits(self.now)) {
             return None;
         }
         let unused = self.neighbours.values().filter(|n| !n.am_choking && !n.is_served());
-        unused.map(|n| n.served_since.max(n.moved) + UNUSED).min()
+        unused.map(|n| n.served_since.max(n.moved) + self.patience(n)).min()
     }
 
     /// Takes back slots that have not been used for a while, for others who wait.
     pub(super) fn pass_unused_slots(&mut self) {
         let now = self.now;
-        let is_unused = |n: &Neighbour| !n.am_choking && !n.is_served() && now - n.served_since.max(n.moved) >= UNUSED;
+        let is_unused =
+            |n: &Neighbour| !n.am_choking && !n.is_served() && now - n.served_since.max(n.moved) >= self.patience(n);
         let unused: Vec<NeighbourId> =
             self.neighbours.iter().filter(|(_, n)| is_unused(n)).map(|(&id, _)| id).collect();
         let waiting = self.neighbours.values().filter(|n| n.waits(now)).count();
+        let passed_over = Span(PASSED_OVER.0 * self.pace);
         for id in unused.into_iter().take(waiting) {
-            self.neighbours.get_mut(&id).expect("it was listed from there").passed_over_until = now + PASSED_OVER;
+            self.neighbours.get_mut(&id).expect("it was listed from there").passed_over_until = now + passed_over;
             self.choke(id);
             self.slots_changed = true;
         }
@@ -213,6 +224,7 @@ impl Swarm {
         let Some(neighbour) = self.neighbours.get_mut(&id) else { return };
         if neighbour.am_choking {
             neighbour.served_since = self.now;
+            neighbour.has_asked = false;
             neighbour.am_choking = false;
             self.send(id, Message::Unchoke);
         }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::plan::RuntimeName;
+
 /// How long it takes to distribute a file to N peers, client-server against P2P, and how far that is from what the
 /// formulas allow.
 #[derive(Debug, Parser)]
@@ -41,9 +43,17 @@ pub enum Command {
         /// Where results go, in EXPERIMENT/TIME-HASH/
         #[arg(long, value_name = "DIR", default_value = "reports")]
         out: PathBuf,
+        /// Where nodes run, instead of where they ran
+        #[arg(long, value_enum)]
+        runtime: Option<RuntimeName>,
     },
-    /// Find out what this machine can do: engine, kernel, links at 1 to 500 mbit, how many peers. Takes a minute
-    Doctor,
+    /// Find out what this machine can do: engine, namespaces, kernel, links at 1 to 500 mbit, how many peers. Takes a
+    /// minute
+    Doctor {
+        /// Where the links are tried
+        #[arg(long, value_enum, default_value_t = RuntimeName::Auto)]
+        runtime: RuntimeName,
+    },
     /// Print the JSON Schema of a file that is read or written
     Schema {
         /// Of which
@@ -80,6 +90,9 @@ pub struct Run {
     /// Where results go, in EXPERIMENT/TIME-HASH/
     #[arg(long, value_name = "DIR", default_value = "reports")]
     pub out: PathBuf,
+    /// Where nodes run, instead of what the file says
+    #[arg(long, value_enum)]
+    pub runtime: Option<RuntimeName>,
     /// Go on with the latest run of these very experiments: only what is missing or INVALID is run
     #[arg(long)]
     pub resume: bool,

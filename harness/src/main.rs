@@ -1,15 +1,20 @@
-//! The `harness` command, and, under the name `peer`, the agent in a node: one static binary is both.
+//! The `harness` command, and under other names what it starts: `peer` is the agent in a node, the others make and keep
+//! the namespaces of a runtime without a daemon. One static binary is all of them.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use harness::runtime::netns;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().peekable();
     let name = arguments.peek().and_then(|path| Path::new(path).file_name());
-    if name.is_some_and(|name| name == "peer") {
-        return peer_image::agent::main(arguments);
+    match name.and_then(|name| name.to_str()) {
+        Some("peer") => return peer_image::agent::main(arguments),
+        Some(netns::ENTER) => return netns::enter(),
+        Some(netns::SWITCH) => return netns::switch(),
+        _ => {}
     }
     harness::commands::dispatch(harness::cli::Cli::parse())
 }

@@ -174,6 +174,10 @@ impl Running {
         line.rsplit('/').next().expect("splitting gives at least one part").to_owned()
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = self.child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).expect("it runs");
         kill_process(pid, signal).expect("a child can be sent a signal");

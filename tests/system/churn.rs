@@ -77,7 +77,7 @@ fn returns(done: &Done, cell: &str) -> Vec<(String, u32)> {
 #[tokio::test]
 async fn in_a_swarm_who_comes_back_has_what_it_kept_and_who_keeps_nothing_begins_anew() {
     let engine = Engine::shared().await;
-    let more = format!("{CHURN}[pieces, nothing] }}");
+    let more = format!("runtime: [docker, netns]\n{CHURN}[pieces, nothing] }}");
     let bench = Bench::new(&Experiment {
         name: "churn",
         who: "peers: 6",
@@ -90,8 +90,11 @@ async fn in_a_swarm_who_comes_back_has_what_it_kept_and_who_keeps_nothing_begins
     let done = bench.run().await;
     done.ended_with(0);
     engine.assert_nothing_left(&done.id()).await;
-    let cells = [("p2p-n6-keeps-pieces", Keeps::Pieces), ("p2p-n6-keeps-nothing", Keeps::Nothing)];
-    for (cell, keeps) in cells {
+    for (runtime, keeps) in
+        [("docker", Keeps::Pieces), ("docker", Keeps::Nothing), ("netns", Keeps::Pieces), ("netns", Keeps::Nothing)]
+    {
+        let kept = if keeps == Keeps::Pieces { "pieces" } else { "nothing" };
+        let cell = &format!("p2p-n6-runtime-{runtime}-keeps-{kept}");
         every_peer_is_accounted_for(&done, cell, keeps);
         let returns = returns(&done, cell);
         assert_eq!(returns.len(), 3, "{returns:?}");

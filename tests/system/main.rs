@@ -11,6 +11,7 @@
 //! | `validity` | what makes a trial INVALID, retries, resuming, repeating |
 //! | `ending`, `cleaning` | what is left when something ends that should not |
 //! | `refusal` | what cannot be run, and what is said about it |
+//! | `netns` | runs without an engine, in network namespaces |
 //! | `node` | one container of the peer's image |
 //!
 //! Waiting is for a condition, with a deadline; nothing asserts how long anything took.
@@ -23,6 +24,7 @@ mod cleaning;
 mod ending;
 mod engine;
 mod intermediary;
+mod netns;
 mod node;
 mod refusal;
 mod swarm;

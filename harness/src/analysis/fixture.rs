@@ -23,6 +23,7 @@ const MIB: u64 = 1 << 20;
 pub(crate) fn cell(architecture: Architecture, peers: u32, repeats: u32) -> Cell {
     let link = Link { up: 4_000_000, down: 40_000_000 };
     let settings = Settings {
+        runtime: crate::plan::RuntimeName::Docker,
         architecture,
         size: 32 * MIB,
         piece: 256 << 10,

@@ -8,7 +8,7 @@ use super::findings::{self, Finding, What};
 use super::flows::{self, TransferRow, UtilisationRow};
 use super::metrics::{ChurnRow, Measured, PeerRow, TrialOutcome, TrialRow, Verdict};
 use super::statistics::{least, median, median_interval, most, outliers, variation};
-use crate::plan::{Architecture, Cell, Plan, Settings, Trial};
+use crate::plan::{Architecture, Cell, Plan, RuntimeName, Settings, Trial};
 
 /// One cell over its repeats. Times and ratios are those of its completed trials.
 #[derive(Debug, Clone, PartialEq)]
@@ -143,6 +143,8 @@ pub struct Analysis {
     pub over_n: Vec<Series>,
     /// Client-server against p2p, where all else is equal.
     pub contrasts: Vec<Contrast>,
+    /// Containers against network namespaces, where all else is equal.
+    pub parities: Vec<Parity>,
 }
 
 /// Cells that differ in N alone.
@@ -185,6 +187,25 @@ pub struct Contrast {
     pub bound: Option<f64>,
 }
 
+/// Two cells that differ in their runtime alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parity {
+    /// The id of the cell in containers.
+    pub docker: String,
+    /// The id of the cell in network namespaces.
+    pub netns: String,
+    /// Medians of D, seconds: in containers, in namespaces.
+    pub medians: Option<(f64, f64)>,
+}
+
+impl Parity {
+    /// By which share of the time in containers that in namespaces is longer.
+    #[must_use]
+    pub fn difference(&self) -> Option<f64> {
+        self.medians.map(|(docker, netns)| netns / docker - 1.0)
+    }
+}
+
 impl Point {
     /// (least, median, largest); `None` if no trial completed.
     #[must_use]
@@ -214,6 +235,7 @@ pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Ana
         findings: Vec::new(),
         over_n: Vec::new(),
         contrasts: Vec::new(),
+        parities: Vec::new(),
     };
     for measured in measured {
         analysis.trials.push(measured.trial);
@@ -234,6 +256,7 @@ pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Ana
     }
     analysis.over_n = over_n(plan, &analysis.trials, &analysis.summary);
     analysis.contrasts = contrasts(plan, &analysis.summary);
+    analysis.parities = parities(plan, &analysis.summary);
     analysis
 }
 
@@ -394,11 +417,29 @@ fn over_n(plan: &Plan, trials: &[TrialRow], summary: &[SummaryRow]) -> Vec<Serie
     series
 }
 
+/// A cell's levels of all factors but one.
+fn levels_but(plan: &Plan, row: &SummaryRow, factor: &str) -> Vec<String> {
+    let levels = plan.factors.iter().zip(&row.levels).filter(|(key, _)| *key != factor);
+    levels.map(|(_, level)| level.clone()).collect()
+}
+
+fn parities(plan: &Plan, summary: &[SummaryRow]) -> Vec<Parity> {
+    let on = |name| plan.cells.iter().zip(summary).filter(move |(cell, _)| cell.settings.runtime == name);
+    let others = |row: &SummaryRow| levels_but(plan, row, "runtime");
+    let pairs = on(RuntimeName::Docker).filter_map(|(_, docker)| {
+        Some((docker, on(RuntimeName::Netns).find(|(_, netns)| others(netns) == others(docker))?.1))
+    });
+    pairs
+        .map(|(docker, netns)| Parity {
+            docker: docker.cell.clone(),
+            netns: netns.cell.clone(),
+            medians: docker.distribution_time_median_s.zip(netns.distribution_time_median_s),
+        })
+        .collect()
+}
+
 fn contrasts(plan: &Plan, summary: &[SummaryRow]) -> Vec<Contrast> {
-    let others = |row: &SummaryRow| -> Vec<String> {
-        let levels = plan.factors.iter().zip(&row.levels).filter(|(key, _)| *key != "architecture");
-        levels.map(|(_, level)| level.clone()).collect()
-    };
+    let others = |row: &SummaryRow| levels_but(plan, row, "architecture");
     let of = |architecture| summary.iter().filter(move |row| row.architecture == architecture);
     let pairs = of(Architecture::ClientServer).filter_map(|client_server| {
         let same = |p2p: &&SummaryRow| others(p2p) == others(client_server) && p2p.peers == client_server.peers;

@@ -94,6 +94,11 @@ pub enum Invalid {
         /// For so long, seconds.
         seconds: f64,
     },
+    /// More of the reason before.
+    More {
+        /// How many.
+        reasons: usize,
+    },
     /// Nodes did not begin together.
     StartSkew {
         /// Lateness of the last, seconds.
@@ -202,6 +207,7 @@ impl fmt::Display for Invalid {
                 seconds * 1e3,
                 limit * 1e3
             ),
+            Self::More { reasons } => write!(f, "the same {reasons} times more"),
             Self::ChurnLate { seconds, limit } => {
                 write!(f, "a planned departure or return came {seconds:.2} s late, the limit is {limit} s")
             }
@@ -243,7 +249,35 @@ pub(super) fn judge(limits: &Validity, trial: &Trial, observed: &Observed, row: 
         found.push(Invalid::Unfollowed { node: node.clone(), reason: reason.clone() });
     }
     conserved(trial, observed, &mut found);
-    found
+    shortened(found)
+}
+
+/// Of the reasons of one kind, the first few and how many there are more: a swarm of hundreds on a host without room
+/// would fill pages.
+fn shortened(mut found: Vec<Invalid>) -> Vec<Invalid> {
+    const SHOWN: usize = 3;
+    let stood = |it: &Invalid| if let Invalid::Stalled { seconds, .. } = it { *seconds } else { f64::INFINITY };
+    // Who stood still is told node by node in a row: the longest first, and what came before and after stays there.
+    for row in found.chunk_by_mut(|a, b| stood(a).is_finite() == stood(b).is_finite()) {
+        row.sort_by(|a, b| stood(b).total_cmp(&stood(a)));
+    }
+    let mut kept: Vec<Invalid> = Vec::new();
+    let mut kinds: Vec<(std::mem::Discriminant<Invalid>, usize)> = Vec::new();
+    for reason in &found {
+        let kind = std::mem::discriminant(reason);
+        match kinds.iter_mut().find(|(it, _)| *it == kind) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((kind, 1)),
+        }
+    }
+    for (kind, count) in kinds {
+        let of_kind = found.iter().filter(|reason| std::mem::discriminant(*reason) == kind);
+        kept.extend(of_kind.take(SHOWN).cloned());
+        if count > SHOWN {
+            kept.push(Invalid::More { reasons: count - SHOWN });
+        }
+    }
+    kept
 }
 
 const DIRECTIONS: [Direction; 2] = [Direction::Up, Direction::Down];

@@ -187,6 +187,12 @@ fn a_node_that_stood_still_or_was_kept_off_the_processors() {
     let (cell, mut log) = good();
     plant(&mut log, "peer-1", vec![(GO + 20 * S, NodeEvent::Stalled { ns: 2 * S })]);
     assert_eq!(reason(&cell, &log), "`peer-1` stood still for 2.00 s");
+    let stood = |node: &str, seconds| Invalid::Stalled { node: node.to_owned(), seconds };
+    let row =
+        ["a", "b", "c", "d", "e"].iter().zip([2.0, 3.0, 6.0, 5.0, 4.0]).map(|(node, seconds)| stood(node, seconds));
+    let found = shortened(row.chain([Invalid::LinesLost { lines: 1 }]).collect());
+    let longest = [stood("c", 6.0), stood("d", 5.0), stood("e", 4.0), Invalid::More { reasons: 2 }];
+    assert_eq!(found, longest.into_iter().chain([Invalid::LinesLost { lines: 1 }]).collect::<Vec<_>>());
     let (cell, mut log) = good();
     let throttled = |ns| NodeEvent::Counters(Counters { throttled: Some(ns), ..Counters::default() });
     plant(&mut log, "server", vec![(GO, throttled(5)), (GO + 20 * S, throttled(5 + S / 4))]);

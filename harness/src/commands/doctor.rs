@@ -13,10 +13,11 @@ use crate::analysis::metrics::{self, Measured};
 use crate::events::log::{Reader, Writer};
 use crate::events::record::Line;
 use crate::exit::Exit;
-use crate::plan;
-use crate::runtime::docker::{Docker, Engine, nodes_per_network};
+use crate::plan::{self, RuntimeName};
+use crate::runtime::docker::{Engine, nodes_per_network};
+use crate::runtime::netns::Netns;
 use crate::runtime::trial::{self, Identity, Signal};
-use crate::runtime::{RuntimeError, Scope};
+use crate::runtime::{Runtime, RuntimeError, Scope};
 use crate::spec;
 
 /// Rates at which a link is tried, mbit/s.
@@ -27,6 +28,12 @@ const TOLERANCE: f64 = 0.01;
 const BRIDGE_PEERS: u64 = 998;
 /// What a container of ours takes of the host's memory, bytes: 7 MiB for the peer, the rest for the engine's shim.
 const MEMORY_OF_ONE: u64 = 16 << 20;
+/// What a process of ours in namespaces takes, bytes: the peer, and the kernel's namespace and interfaces.
+const MEMORY_IN_NAMESPACE: u64 = 6 << 20;
+/// Most peers in namespaces that an experiment file may have.
+const NETNS_PEERS: u64 = 10_000;
+/// Open files that the switch has for each node.
+const FILES_OF_ONE: u64 = 5;
 /// Share of the host's processors that a swarm may take before it measures the host.
 const ROOM: f64 = 0.7;
 /// Parts of the kernel without which no link is shaped, and what loads them.
@@ -38,7 +45,7 @@ const NEEDED: [(&str, &str); 4] = [
 ];
 
 /// Tries everything and says what it found; exit code 4 if something is missing that a run needs.
-pub async fn doctor() -> Exit {
+pub async fn doctor(runtime: RuntimeName) -> Exit {
     let stop = match run::watch_signals() {
         Ok(stop) => stop,
         Err(error) => {
@@ -46,7 +53,7 @@ pub async fn doctor() -> Exit {
             return Exit::Machine;
         }
     };
-    let examined = examine(&stop).await;
+    let examined = examine(runtime, &stop).await;
     let signal = *stop.borrow();
     match (examined, signal) {
         (_, Some(Signal::Interrupt)) => Exit::Interrupted,
@@ -72,10 +79,54 @@ fn bad(what: impl std::fmt::Display) {
     say(format_args!("MISSING  {what}"));
 }
 
-async fn examine(stop: &watch::Receiver<Option<Signal>>) -> Result<bool, RuntimeError> {
-    let engine = Engine::connect().await?;
-    let facts = engine.facts().clone();
-    let fact = |key: &str| facts.get(key).map_or("?", String::as_str).to_owned();
+async fn examine(runtime: RuntimeName, stop: &watch::Receiver<Option<Signal>>) -> Result<bool, RuntimeError> {
+    let wants = |name| runtime == name;
+    let engine = match Engine::connect().await {
+        Ok(engine) => {
+            describe_engine(&engine).await?;
+            Some(engine)
+        }
+        Err(error) if wants(RuntimeName::Docker) => return Err(error),
+        Err(error) => {
+            note(format_args!("no containers: {error}"));
+            None
+        }
+    };
+    let netns = match Netns::new().await {
+        Ok(netns) => {
+            good("network namespaces, without a daemon");
+            namespace_limits();
+            Some(netns)
+        }
+        Err(error) if wants(RuntimeName::Netns) || engine.is_none() => return Err(error),
+        Err(error) => {
+            note(format_args!("no network namespaces: {error}"));
+            None
+        }
+    };
+    match (engine, netns) {
+        (Some(engine), _) if !wants(RuntimeName::Netns) => {
+            let addresses = nodes_per_network(engine.facts().get("engine.address-pools").map_or("", String::as_str));
+            let docker = engine.prepare().await?;
+            good(format_args!("image {}", docker.image().0));
+            // Tracker and server have addresses too.
+            let room =
+                Room { most: BRIDGE_PEERS, addresses: addresses.saturating_sub(2), memory_of_one: MEMORY_OF_ONE };
+            say("links, tried in containers:");
+            links(&docker, "engine.memory", &room, stop).await
+        }
+        (_, Some(netns)) => {
+            let room = Room { most: NETNS_PEERS, addresses: NETNS_PEERS, memory_of_one: MEMORY_IN_NAMESPACE };
+            say("links, tried in network namespaces:");
+            links(&netns, "machine.memory", &room, stop).await
+        }
+        // Without namespaces there was an engine, or else an error.
+        (_, None) => Ok(false),
+    }
+}
+
+async fn describe_engine(engine: &Engine) -> Result<(), RuntimeError> {
+    let fact = |key: &str| engine.facts().get(key).map_or("?", String::as_str).to_owned();
     good(format_args!("engine {} (API {}) at {}", fact("engine.version"), fact("engine.api"), fact("engine")));
     good(format_args!(
         "kernel {}, {} processors, cgroup version {}",
@@ -87,11 +138,56 @@ async fn examine(stop: &watch::Receiver<Option<Signal>>) -> Result<bool, Runtime
     if cleaned.any_removed() {
         note(format_args!("removed what an earlier run left: {cleaned}"));
     }
-    let docker = engine.prepare().await?;
-    good(format_args!("image {}", docker.image().0));
+    Ok(())
+}
+
+/// What bounds the number of nodes that are processes in namespaces, beside memory.
+fn namespace_limits() {
+    let number = |path: &str| std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u64>().ok());
+    let mut limits = vec![
+        (
+            "network namespaces",
+            number("/proc/sys/user/max_net_namespaces"),
+            1,
+            "sudo sysctl -w user.max_net_namespaces=20000",
+        ),
+        ("process numbers", number("/proc/sys/kernel/pid_max"), 1, "sudo sysctl -w kernel.pid_max=4194304"),
+    ];
+    let limit = |resource| rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
+    limits.push((
+        "open files",
+        Some(limit(rustix::process::Resource::Nofile)),
+        FILES_OF_ONE,
+        "a higher hard limit, `ulimit -Hn`",
+    ));
+    if !rustix::process::geteuid().is_root() {
+        limits.push(("processes", Some(limit(rustix::process::Resource::Nproc)), 1, "a higher limit, `ulimit -u`"));
+    }
+    for (what, found, of_one, cure) in limits {
+        let Some(found) = found else { continue };
+        let peers = found / of_one;
+        if peers < NETNS_PEERS {
+            note(format_args!("{found} {what}: enough for about {peers} peers in namespaces (hint: {cure})"));
+        } else {
+            good(format_args!(
+                "{} {what}",
+                if found == u64::MAX { "any number of".to_owned() } else { found.to_string() }
+            ));
+        }
+    }
+    good("no table of Ethernet neighbours is shared with the host: gc_thresh3 need not be raised");
+}
+
+/// Tries links and a small swarm on a runtime.
+async fn links<R: Runtime>(
+    runtime: &R,
+    memory: &str,
+    room: &Room,
+    stop: &watch::Receiver<Option<Signal>>,
+) -> Result<bool, RuntimeError> {
     let mut fine = true;
     for rate in RATES {
-        let Attempt { ended, measured, observed, kernel } = attempt(&docker, &link_trial(rate), stop).await?;
+        let Attempt { ended, measured, observed, kernel } = attempt(runtime, &link_trial(rate), stop).await?;
         // Before the error that a missing part makes: all that is missing is worth knowing.
         if let Some(kernel) = kernel.filter(|_| rate == RATES[0]) {
             fine &= parts(&kernel);
@@ -99,12 +195,21 @@ async fn examine(stop: &watch::Receiver<Option<Signal>>) -> Result<bool, Runtime
         ended?;
         fine &= link(rate, &measured, &observed);
     }
-    let Attempt { ended, measured, .. } = attempt(&docker, SWARM, stop).await?;
+    let Attempt { ended, measured, .. } = attempt(runtime, SWARM, stop).await?;
     ended?;
-    let memory = fact("engine.memory").parse::<u64>().unwrap_or(0);
-    let addresses = nodes_per_network(&fact("engine.address-pools"));
-    capacity(&measured, memory, addresses);
+    let memory = runtime.facts().get(memory).and_then(|bytes| bytes.parse::<u64>().ok()).unwrap_or(0);
+    capacity(&measured, memory, room);
     Ok(fine)
+}
+
+/// What bounds the number of peers.
+struct Room {
+    /// Of the runtime.
+    most: u64,
+    /// Of a network.
+    addresses: u64,
+    /// Memory that a peer takes, bytes.
+    memory_of_one: u64,
 }
 
 /// What the kernel has.
@@ -170,16 +275,18 @@ fn link(rate: u32, measured: &Measured, observed: &Observed) -> bool {
 }
 
 /// How much of a swarm the host can carry.
-fn capacity(measured: &Measured, memory: u64, addresses: u64) {
-    // Tracker and server have addresses too.
-    let subnet = addresses.saturating_sub(2);
-    let peers = BRIDGE_PEERS.min(subnet).min(memory.saturating_sub(512 << 20) / MEMORY_OF_ONE);
-    note(format_args!(
-        "room for about {peers} peers (a bridge holds {BRIDGE_PEERS}, a network's addresses are enough for {subnet}, \
-         memory {} GiB)",
-        memory >> 30
-    ));
-    if subnet < BRIDGE_PEERS {
+fn capacity(measured: &Measured, memory: u64, room: &Room) {
+    let Room { most, addresses, memory_of_one } = *room;
+    let peers = most.min(addresses).min(memory.saturating_sub(512 << 20) / memory_of_one);
+    let least = if peers == most {
+        "the runtime"
+    } else if peers == addresses {
+        "a network's addresses"
+    } else {
+        "memory"
+    };
+    note(format_args!("room for about {peers} peers: as many as {least} will hold ({} GiB of memory)", memory >> 30));
+    if addresses < most {
         note(
             "larger networks need larger subnets (hint: `size` of `default-address-pools` in the engine's daemon.json)",
         );
@@ -226,7 +333,11 @@ struct Attempt {
 }
 
 /// Runs one trial off the record.
-async fn attempt(docker: &Docker, text: &str, stop: &watch::Receiver<Option<Signal>>) -> Result<Attempt, RuntimeError> {
+async fn attempt<R: Runtime>(
+    runtime: &R,
+    text: &str,
+    stop: &watch::Receiver<Option<Signal>>,
+) -> Result<Attempt, RuntimeError> {
     let spec = spec::parse("doctor.yaml", text).map_err(|error| RuntimeError::Trial(error.to_string()))?;
     let plan = plan::plan(&spec);
     let (cell, trial) = (&plan.cells[0], &plan.cells[0].trials[0]);
@@ -240,7 +351,7 @@ async fn attempt(docker: &Docker, text: &str, stop: &watch::Receiver<Option<Sign
             complain(format_args!("warning: {message}"));
         }
     };
-    let ended = trial::run(docker, cell, trial, identity, &mut log, &mut silent, stop.clone()).await.map(drop);
+    let ended = trial::run(runtime, cell, trial, identity, &mut log, &mut silent, stop.clone()).await.map(drop);
     log.finish()?;
     if stop.borrow().is_some() {
         return Err(RuntimeError::Trial("stopped".to_owned()));

@@ -11,11 +11,12 @@
 //! | [`clean`] | `harness clean` |
 //!
 //! [`results`] is the directory of a run, which `run` writes and `report` reads; `sweep` runs one experiment's trials,
-//! `resume` finds what an earlier process did of them, `onlooker` shows them to a person.
+//! `resume` finds what an earlier process did of them, `onlooker` shows them to a person, `places` is where they run.
 
 pub mod clean;
 pub mod doctor;
 mod onlooker;
+mod places;
 pub mod plan;
 pub mod report;
 pub mod rerun;
@@ -56,9 +57,9 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Command::Run(arguments) => runtime.block_on(run::run(&arguments)),
         Command::Plan { file } => plan::plan(&file),
         Command::Report { dir } => report::report(&dir),
-        Command::Rerun { dir, out } => runtime.block_on(rerun::rerun(&dir, &out)),
+        Command::Rerun { dir, out, runtime: name } => runtime.block_on(rerun::rerun(&dir, &out, name)),
         Command::Schema { which } => schema::schema(which),
-        Command::Doctor => runtime.block_on(doctor::doctor()),
+        Command::Doctor { runtime: name } => runtime.block_on(doctor::doctor(name)),
         Command::Clean { all } => runtime.block_on(clean::clean(all)),
     };
     exit.into()

@@ -8,9 +8,11 @@ use super::run::{self, Experiment};
 use super::{complain, say};
 use crate::analysis::summary::Analysis;
 use crate::exit::Exit;
+use crate::plan::RuntimeName;
 
-/// Runs the experiment of `dir` again, with its seed and its repeats, into a new directory below `out`.
-pub async fn rerun(dir: &Path, out: &Path) -> Exit {
+/// Runs the experiment of `dir` again, with its seed and its repeats, where it ran or where `asked` says, into a new
+/// directory below `out`.
+pub async fn rerun(dir: &Path, out: &Path, asked: Option<RuntimeName>) -> Exit {
     let (before, manifest) = match results::open(dir) {
         Ok(opened) => opened,
         Err(error) => {
@@ -20,23 +22,35 @@ pub async fn rerun(dir: &Path, out: &Path) -> Exit {
     };
     let path = dir.join("spec.yaml");
     let repeats = manifest.repeats.and_then(|repeats| u32::try_from(repeats).ok());
-    let experiment = match run::load(&path, repeats, Some(manifest.seed)) {
+    let load = |runtime| run::load(&path, repeats, Some(manifest.seed), runtime);
+    let is_compared = before.factors.iter().any(|key| key == "runtime");
+    let own = before.cells.first().map(|cell| cell.settings.runtime).filter(|_| !is_compared);
+    let loaded = load(own).and_then(|same| {
+        if same.plan.cells != before.cells {
+            complain("warning: this harness plans the experiment differently from the one that made the run");
+        }
+        if asked.is_some() { load(asked) } else { Ok(same) }
+    });
+    let experiment = match loaded {
         Ok(experiment) => experiment,
         Err(error) => {
             complain(error);
             return Exit::Spec;
         }
     };
-    if experiment.plan.cells != before.cells {
-        complain("warning: this harness plans the experiment differently from the one that made the run");
-    }
+    // Runs of different runtimes are compared only if that is asked for.
+    let auto = match manifest.facts.get("runtime").map(String::as_str) {
+        Some("docker") => Some(RuntimeName::Docker),
+        Some("netns") => Some(RuntimeName::Netns),
+        _ => None,
+    };
     let old = results::analyse(dir, &before);
     let experiments = [experiment];
-    let places = |facts: &Facts| {
+    let directories = |facts: &Facts| {
         let Experiment { text, plan } = &experiments[0];
         Ok(vec![results::create(out, text, plan, facts.clone())?])
     };
-    match run::run_all(&experiments, places).await {
+    match run::run_all(&experiments, auto, directories).await {
         Ok((exit, dirs)) => {
             for dir in &dirs {
                 if let Err(error) = compare(&manifest, old.as_ref(), dir) {

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use super::places;
 use super::results::{self, Facts, ResultsError, Run};
 use super::sweep::Sweep;
 use super::{complain, resume, say};
 use crate::cli;
 use crate::exit::Exit;
-use crate::plan::{self, Plan};
-use crate::runtime::docker::Engine;
+use crate::plan::{self, Plan, RuntimeName};
+use crate::runtime::RuntimeError;
 use crate::runtime::trial::Signal;
-use crate::runtime::{Runtime as _, RuntimeError};
 use crate::spec::{self, SpecError};
 
 /// Why a run could not go on. A trial that failed is none of these.
@@ -52,7 +52,7 @@ pub async fn run(arguments: &cli::Run) -> Exit {
     let mut experiments = Vec::new();
     let mut wrong = false;
     for file in &arguments.files {
-        match load(file, arguments.repeats, arguments.seed) {
+        match load(file, arguments.repeats, arguments.seed, arguments.runtime) {
             Ok(experiment) => experiments.push(experiment),
             Err(error) => {
                 complain(error);
@@ -63,21 +63,21 @@ pub async fn run(arguments: &cli::Run) -> Exit {
     if wrong {
         return Exit::Spec;
     }
-    let places = |facts: &Facts| {
-        let mut places = Vec::new();
+    let directories = |facts: &Facts| {
+        let mut directories = Vec::new();
         for experiment in &experiments {
             let found = if arguments.resume { resume::find(&arguments.out, experiment)? } else { None };
             if found.is_none() && arguments.resume {
                 say(format_args!("{}: nothing to resume, a new run", experiment.plan.name));
             }
-            places.push(match found {
+            directories.push(match found {
                 Some(run) => run,
                 None => results::create(&arguments.out, &experiment.text, &experiment.plan, facts.clone())?,
             });
         }
-        Ok(places)
+        Ok(directories)
     };
-    finish(run_all(&experiments, places).await.map(|(exit, _)| exit))
+    finish(run_all(&experiments, None, directories).await.map(|(exit, _)| exit))
 }
 
 /// The exit code of a command that runs, after a word about what went wrong.
@@ -88,33 +88,55 @@ pub(super) fn finish(result: Result<Exit, RunError>) -> Exit {
     })
 }
 
-/// Reads and plans one file, with repeats and seed of the command line where it has them.
-pub(super) fn load(file: &Path, repeats: Option<u32>, seed: Option<u64>) -> Result<Experiment, SpecError> {
+/// Why a file does not become a plan.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LoadError {
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    #[error("error: {file}: {why}")]
+    Runtime { file: String, why: String },
+}
+
+/// Reads and plans one file, with repeats, seed and runtime of the command line where it has them.
+pub(super) fn load(
+    file: &Path,
+    repeats: Option<u32>,
+    seed: Option<u64>,
+    runtime: Option<RuntimeName>,
+) -> Result<Experiment, LoadError> {
     let (text, mut spec) = spec::load_with_text(file)?;
     spec.repeats = repeats.unwrap_or(spec.repeats);
     spec.seed = seed.unwrap_or(spec.seed);
+    if let Some(runtime) = runtime {
+        let refused = |why| LoadError::Runtime { file: file.display().to_string(), why };
+        spec.set_runtime(runtime).map_err(refused)?;
+    }
     Ok(Experiment { text, plan: plan::plan(&spec) })
 }
 
-/// Runs the experiments in the directories that `places` makes or finds, given what is known of the engine; returns
+/// Runs the experiments in the directories that `directories` makes or finds, given what is known of the runtimes; returns
 /// the worst end, and the directories.
 pub(super) async fn run_all(
     experiments: &[Experiment],
-    places: impl FnOnce(&Facts) -> Result<Vec<Run>, ResultsError>,
+    auto: Option<RuntimeName>,
+    directories: impl FnOnce(&Facts) -> Result<Vec<Run>, ResultsError>,
 ) -> Result<(Exit, Vec<PathBuf>), RunError> {
     let stop = watch_signals().map_err(RunError::Signals)?;
-    let engine = Engine::connect().await?;
-    let cleaned = engine.clean_dead().await?;
-    if cleaned.any_removed() {
-        say(format_args!("removed what an earlier run left: {cleaned}"));
-    }
-    for error in &cleaned.errors {
-        complain(format_args!("warning: an earlier run left something that stays: {error}"));
+    let cells = experiments.iter().flat_map(|experiment| &experiment.plan.cells);
+    let found = places::find(&cells.map(|cell| cell.settings.runtime).collect(), auto).await?;
+    if let Some(engine) = found.engine() {
+        let cleaned = engine.clean_dead().await?;
+        if cleaned.any_removed() {
+            say(format_args!("removed what an earlier run left: {cleaned}"));
+        }
+        for error in &cleaned.errors {
+            complain(format_args!("warning: an earlier run left something that stays: {error}"));
+        }
     }
     // Before the image is built and anything starts: are the results to be kept at all?
-    let mut runs = places(engine.facts())?;
-    let docker = match engine.prepare().await {
-        Ok(docker) => docker,
+    let mut runs = directories(&found.facts())?;
+    let places = match found.prepare().await {
+        Ok(places) => places,
         Err(error) => {
             // Nothing ran: nothing new is kept.
             for run in runs.iter().filter(|run| !run.resumed) {
@@ -123,13 +145,10 @@ pub(super) async fn run_all(
             return Err(error.into());
         }
     };
-    if let (tag, true) = docker.image() {
-        say(format_args!("built the image {tag}"));
-    }
     let mut worst = Exit::Fine;
     for (experiment, run) in experiments.iter().zip(&mut runs) {
-        run.manifest.facts.clone_from(docker.facts());
-        let mut sweep = Sweep { docker: &docker, plan: &experiment.plan, run, stop: &stop, measured: Vec::new() };
+        run.manifest.facts = places.facts();
+        let mut sweep = Sweep { places: &places, plan: &experiment.plan, run, stop: &stop, measured: Vec::new() };
         worst = worst.max(sweep.run().await?);
         if stop.borrow().is_some() {
             break;

@@ -6,6 +6,7 @@
 use tokio::sync::watch;
 
 use super::onlooker::Onlooker;
+use super::places::Places;
 use super::plan::estimates;
 use super::results::{self, Run};
 use super::resume::{self, Standing};
@@ -19,13 +20,12 @@ use crate::plan::{Cell, Plan, Trial, Turn};
 use crate::report::plan::{rough, trial_seconds};
 use crate::report::progress::Progress;
 use crate::report::terminal;
-use crate::runtime::docker::Docker;
+use crate::runtime::Scope;
 use crate::runtime::trial::{self, Signal};
-use crate::runtime::{Runtime as _, Scope};
 
 /// One experiment under way.
 pub(super) struct Sweep<'a> {
-    pub(super) docker: &'a Docker,
+    pub(super) places: &'a Places,
     pub(super) plan: &'a Plan,
     pub(super) run: &'a mut Run,
     pub(super) stop: &'a watch::Receiver<Option<Signal>>,
@@ -66,12 +66,12 @@ impl Sweep<'_> {
 
     async fn turns(&mut self, progress: &mut Progress) -> Result<(), RunError> {
         results::begin(self.run)?;
-        let (plan, docker, stop) = (self.plan, self.docker, self.stop);
+        let (plan, places, stop) = (self.plan, self.places, self.stop);
         let turns: Vec<(&Turn, &Cell, &Trial)> = plan.turns().collect();
         let total = u32::try_from(turns.len()).expect("a plan has far fewer trials than 2^32");
         let seconds = seconds_of_turns(plan, &turns);
         for (number, (turn, cell, trial)) in turns.into_iter().enumerate() {
-            let key = results::key(cell, trial, docker.facts());
+            let key = results::key(cell, trial, &places.facts_of(cell));
             let mut attempt = match resume::standing(self.run, plan, cell, trial, turn, &key)? {
                 Standing::Done(earlier) => {
                     self.measured.extend(earlier);
@@ -97,12 +97,14 @@ impl Sweep<'_> {
                 let ran = outcome.as_ref().ok().and_then(Option::as_ref);
                 progress.trial_ends(ran.and_then(|m| m.trial.distribution_time_s));
                 let invalid = ran.filter(|m| m.trial.verdict == Verdict::Invalid).map(|m| m.trial.invalid.clone());
+                if turn.repeat > 0 {
+                    self.measured.extend(ran.cloned());
+                }
                 result?;
-                let outcome = outcome?;
+                outcome?;
                 if turn.repeat == 0 {
                     break;
                 }
-                self.measured.extend(outcome);
                 let analysis = summary::analyse(plan, in_plans_order(plan, &self.measured));
                 results::derive(&self.run.dir, &self.run.manifest, &analysis)?;
                 let Some(why) = invalid else { break };
@@ -137,7 +139,7 @@ impl Sweep<'_> {
         let identity = trial::Identity { scope, repeat: turn.repeat, attempt, key };
         let mut show = Onlooker::new(trial, progress);
         let mut observer = |update| show.update(update);
-        let ended = trial::run(self.docker, cell, trial, identity, &mut log, &mut observer, self.stop.clone()).await;
+        let ended = self.places.run(cell, trial, identity, &mut log, &mut observer, self.stop.clone()).await;
         log.finish()?;
         ended?;
         Ok(())

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::spec::Spec;
 
 // What a plan's reader needs to name without knowing the stage before it.
-pub use crate::spec::{Architecture, Class, Keeps, Order, Settings, Validity};
+pub use crate::spec::{Architecture, Class, Keeps, Order, RuntimeName, Settings, Validity};
 
 /// Version of the plan's JSON; readers refuse a newer one.
 pub const VERSION: u32 = 1;

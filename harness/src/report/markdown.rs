@@ -25,6 +25,7 @@ pub fn report(analysis: &Analysis, facts: &Facts) -> String {
     figures(&mut page, analysis);
     cells(&mut page, analysis);
     contrasts(&mut page, analysis);
+    parities(&mut page, analysis);
     completions(&mut page, analysis);
     trust(&mut page, analysis);
     classes(&mut page, analysis);
@@ -206,6 +207,24 @@ fn contrasts(page: &mut Page, analysis: &Analysis) {
         cells.into_iter().chain(numbers).collect()
     });
     page.table(&["client-server", "p2p", ">N", ">measured", ">by the bounds"], rows);
+}
+
+fn parities(page: &mut Page, analysis: &Analysis) {
+    if analysis.parities.is_empty() {
+        return;
+    }
+    page.line("## Containers against network namespaces\n");
+    page.line("Medians of D, all else equal, and by how much that in namespaces is longer.\n");
+    let rows = analysis.parities.iter().map(|it| {
+        vec![
+            format!("`{}`", it.docker),
+            format!("`{}`", it.netns),
+            number(it.medians.map(|medians| medians.0), 2),
+            number(it.medians.map(|medians| medians.1), 2),
+            it.difference().map_or("–".to_owned(), |share| format!("{:+.2} %", share * 100.0)),
+        ]
+    });
+    page.table(&["containers", "namespaces", ">containers, s", ">namespaces, s", ">difference"], rows);
 }
 
 /// The distribution of the peers' completion times, at some shares.
@@ -519,6 +538,30 @@ mod tests {
     fn a_run_without_results_says_so() {
         let text = report(&analyse(&plan(Vec::new()), []), &Facts::default());
         assert!(text.contains("No trial has a distribution time"));
+    }
+
+    #[test]
+    fn runtimes_are_compared_where_all_else_is_equal() {
+        use crate::analysis::fixture::cell;
+        use crate::plan::RuntimeName;
+        let on = |runtime, peers: u32| {
+            let mut cell = cell(Architecture::P2p, peers, 1);
+            cell.settings.runtime = runtime;
+            cell.levels = vec![format!("{runtime:?}").to_lowercase(), peers.to_string()];
+            cell.id = format!("p2p-n{peers}-runtime-{}", cell.levels[0]);
+            cell
+        };
+        let cells = vec![on(RuntimeName::Docker, 4), on(RuntimeName::Netns, 4), on(RuntimeName::Netns, 8)];
+        let mut plan = plan(cells);
+        plan.factors = ["runtime", "peers"].map(str::to_owned).into();
+        let mut analysis = analyse(&plan, []);
+        assert_eq!(analysis.parities.len(), 1, "{:?}", analysis.parities);
+        analysis.parities[0].medians = Some((10.0, 10.15));
+        let text = report(&analysis, &Facts::default());
+        assert!(
+            text.contains("| `p2p-n4-runtime-docker` | `p2p-n4-runtime-netns` | 10.00 | 10.15 | +1.50 % |"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub(super) fn settings(cells: &[Settings]) -> Vec<(String, String)> {
 fn of_cell(settings: &Settings) -> Vec<(String, String)> {
     // Taken apart, so that a new setting cannot be forgotten here.
     let Settings {
+        runtime,
         architecture,
         size,
         piece,
@@ -37,6 +38,7 @@ fn of_cell(settings: &Settings) -> Vec<(String, String)> {
         validity,
     } = settings;
     let mut rows = vec![
+        row("runtime", word(runtime)),
         row("architecture", word(architecture)),
         row("peers", settings.peers()),
         row("file.size", show_size(*size)),
@@ -152,31 +154,28 @@ pub(super) fn time(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{plan, spec};
+    use crate::analysis::fixture::cell;
 
-    fn told(text: &str) -> Vec<(String, String)> {
-        let plan = plan::plan(&spec::parse("test.yaml", text).expect("a good file"));
-        settings(&plan.cells.iter().map(|cell| cell.settings.clone()).collect::<Vec<_>>())
+    fn told() -> Vec<(String, String)> {
+        let cells = [cell(Architecture::ClientServer, 2, 1), cell(Architecture::P2p, 3, 1)];
+        settings(&cells.map(|cell| cell.settings))
     }
 
     #[test]
-    fn defaults_are_told_and_what_varies_is_listed() {
-        let rows = told(
-            "name: x\nquestion: y?\narchitecture: [client-server, p2p]\npeers: [2, 3]\nfile: { size: 1 MiB }\n\
-             server: { up: 8 mbit, down: 8 mbit }\nlinks: { up: 1.5 mbit, down: 8 mbit }\n",
-        );
+    fn every_setting_is_told_and_what_varies_is_listed() {
+        let rows = told();
         let value = |key: &str| rows.iter().find(|(it, _)| it == key).map(|(_, value)| value.as_str());
         for (key, expected) in [
             ("architecture", "client-server, p2p"),
             ("peers", "2, 3"),
             ("file.piece", "256 KiB"),
-            ("links.up", "1.5 mbit"),
+            ("links.up", "4 mbit"),
             ("on_complete", "stay"),
             ("policy.picker", "rarest-first"),
-            ("congestion", "reno"),
+            ("congestion", "cubic"),
             ("churn", "none"),
             ("validity.link_rate", "3 %"),
-            ("validity.calibrate", "500 ms"),
+            ("validity.calibrate", "400 ms"),
         ] {
             assert_eq!(value(key), Some(expected), "{key}");
         }
@@ -184,11 +183,8 @@ mod tests {
 
     #[test]
     fn every_key_is_one_that_the_file_takes() {
-        let schema = spec::schema::experiment().to_string();
-        for (key, _) in told(
-            "name: x\nquestion: y?\narchitecture: p2p\npeers: 4\nfile: { size: 1 MiB }\n\
-             server: { up: 8 mbit, down: 8 mbit }\nlinks: { up: 1 mbit, down: 8 mbit }\n",
-        ) {
+        let schema = include_str!("../../../schemas/experiment.json");
+        for (key, _) in told() {
             let last = key.rsplit('.').next().unwrap_or_default();
             assert!(schema.contains(&format!("\"{last}\":")), "{key}");
         }

@@ -2,9 +2,11 @@
 //!
 //! [`Runtime`] and [`Deployment`] are all that a place to run nodes must offer; [`trial`] drives one trial over
 //! them: launch, wait for the gate, act on the schedule, wait for completion, tear down. Nothing in the traits
-//! assumes one host. [`docker`] is the reference.
+//! assumes one host. [`docker`] is the reference, [`netns`] needs neither a daemon nor root.
 
 pub mod docker;
+mod lines;
+pub mod netns;
 mod nodes;
 pub mod trial;
 

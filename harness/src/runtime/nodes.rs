@@ -50,21 +50,28 @@ pub(super) fn node_spec(cell: &Cell, trial: &Trial, node: &Node, gate: Gate) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{plan, spec};
+    use peer_image::node::Link;
 
-    fn of(text: &str) -> Vec<String> {
-        let head = "name: x\nquestion: y?\narchitecture: p2p\nfile: { size: 1 MiB }\n\
-                    server: { up: 8 mbit, down: 8 mbit }\nlinks: { up: 1 mbit, down: 8 mbit }\n";
-        let plan = plan::plan(&spec::parse("test.yaml", &format!("{head}{text}")).expect("a good file"));
-        samples(&plan.cells[0], &plan.cells[0].trials[0].nodes).into_iter().collect()
+    use super::*;
+    use crate::runtime::trial::tests::cell;
+
+    fn of(rates: &[u64], calibrate: f64) -> Vec<String> {
+        let mut cell = cell(Vec::new());
+        cell.settings.validity.calibrate = calibrate;
+        let node = cell.trials[0].nodes[1].clone();
+        let with = |(i, up): (usize, &u64)| Node {
+            name: format!("node-{i}"),
+            link: Some(Link { up: *up, down: 8 }),
+            ..node.clone()
+        };
+        let nodes: Vec<Node> = rates.iter().enumerate().map(with).collect();
+        samples(&cell, &nodes).into_iter().collect()
     }
 
     #[test]
     fn one_node_of_each_kind_of_link_tries_it() {
-        assert_eq!(of("peers: 3\n"), ["peer-1", "server"]);
-        assert_eq!(of("peers: 3\nvalidity: { calibrate: off }\n"), [""; 0]);
-        let classes: String = (1..=12).map(|i| format!("  c{i}: {{ count: 1, up: {i} mbit }}\n")).collect();
-        assert_eq!(of(&format!("classes:\n{classes}")).len(), KINDS);
+        assert_eq!(of(&[5, 1, 1, 5, 1], 0.4), ["node-0", "node-1"]);
+        assert_eq!(of(&[5, 1, 1], 0.0), [""; 0]);
+        assert_eq!(of(&(1..=12).collect::<Vec<_>>(), 0.4).len(), KINDS);
     }
 }

@@ -7,7 +7,7 @@ mod clock;
 mod notices;
 mod roster;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::{Pin, pin};

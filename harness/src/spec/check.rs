@@ -6,13 +6,13 @@
 use peer_image::node::{Choker, Link, Picker, Pipeline, Policy, Storage};
 
 use super::churn::{churn, seconds};
-use super::classes::classes;
+use super::classes::{classes, room};
 use super::error::Problem;
 use super::factors::{self, CELLS_MAX};
 use super::file::Document;
 use super::reader::{Fault, Findings, Section, Varying, View};
 use super::validity::validity;
-use super::{Architecture, Combination, Factor, Order, Settings, Spec, values};
+use super::{Architecture, Combination, Factor, Order, RuntimeName, Settings, Spec, values};
 use crate::quantity::show_size;
 
 /// Congestion control unless the file names another: plain Reno (RFC 5681). CUBIC leaves slow start when its HyStart
@@ -42,7 +42,7 @@ const TIMEOUT: u64 = 600 * 1_000_000_000;
 /// Default of `start_timeout`, nanoseconds.
 const START_TIMEOUT: u64 = 60 * 1_000_000_000;
 
-pub(super) const KEYS: [&str; 21] = [
+pub(super) const KEYS: [&str; 22] = [
     "name",
     "question",
     "seed",
@@ -50,6 +50,7 @@ pub(super) const KEYS: [&str; 21] = [
     "warm_up",
     "order",
     "retries",
+    "runtime",
     "architecture",
     "peers",
     "file",
@@ -68,6 +69,8 @@ pub(super) const KEYS: [&str; 21] = [
 
 const ARCHITECTURES: &[(&str, Architecture)] =
     &[("client-server", Architecture::ClientServer), ("p2p", Architecture::P2p)];
+const RUNTIMES: &[(&str, RuntimeName)] =
+    &[("auto", RuntimeName::Auto), ("docker", RuntimeName::Docker), ("netns", RuntimeName::Netns)];
 const ORDERS: &[(&str, Order)] = &[("interleaved", Order::Interleaved), ("sequential", Order::Sequential)];
 const STORAGES: &[(&str, Storage)] = &[("none", Storage::None), ("memory", Storage::Memory), ("disk", Storage::Disk)];
 const PICKERS: &[(&str, Picker)] =
@@ -196,7 +199,8 @@ fn settings<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option<Settings>
     let architecture = view.need(root, "architecture", |v| values::word(v, ARCHITECTURES));
     let file = file(view, root);
     let server = server(view, root);
-    let classes = classes(view, root);
+    let runtime = or_default(view, root, "runtime", RuntimeName::Auto, |v| values::word(v, RUNTIMES));
+    let classes = classes(view, root, room(runtime.unwrap_or_default()));
     let policy = policy(view, root);
     let storage = or_default(view, root, "storage", Storage::None, |v| values::word(v, STORAGES));
     let congestion = or_default(view, root, "congestion", CONGESTION.to_owned(), values::congestion);
@@ -206,6 +210,7 @@ fn settings<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option<Settings>
     let validity = validity(view, root);
     let (size, piece) = file?;
     Some(Settings {
+        runtime: runtime?,
         architecture: architecture?,
         size,
         piece,

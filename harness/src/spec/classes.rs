@@ -2,14 +2,17 @@
 
 use peer_image::node::{Behaviour, Link, OnComplete};
 
-use super::Class;
 use super::file::Value;
 use super::reader::{Fault, Section, View};
 use super::values;
+use super::{Class, RuntimeName};
 use crate::quantity::{WHOLE, show_share};
 
-/// Most peers of a trial. A Linux bridge has at most 1,024 ports; with tracker and server this leaves some over.
-pub(super) const PEERS_MAX: u32 = 998;
+/// Most peers of a trial in containers. A Linux bridge has at most 1,024 ports; with tracker and server this leaves some
+/// over.
+pub(super) const PEERS_ON_A_BRIDGE: u32 = 998;
+/// Most peers of a trial in namespaces: more than one machine has room for.
+pub(super) const PEERS_MAX: u32 = 10_000;
 
 const BEHAVIOURS: &[(&str, Behaviour)] =
     &[("honest", Behaviour::Honest), ("corrupting", Behaviour::Corrupting), ("free-rider", Behaviour::FreeRider)];
@@ -21,35 +24,46 @@ enum Part {
     Count(u32),
 }
 
-/// N, as a value.
-pub(super) fn peers(value: &Value) -> Result<u32, Fault> {
-    match value {
-        Value::Integer(n) if *n > i128::from(PEERS_MAX) => Err(too_many(*n)),
-        Value::Integer(n) if *n < 1 => {
-            Err(Fault::new(format!("`{n}` peers")).hint(format!("from 1 to {PEERS_MAX} peers")))
-        }
-        other => values::whole(other, 1..=PEERS_MAX),
+/// N, as a value, where there is room for so many.
+fn peers(most: u32) -> impl Fn(&Value) -> Result<u32, Fault> + Copy {
+    move |value| match value {
+        Value::Integer(n) if *n > i128::from(most) => Err(too_many(*n, most)),
+        Value::Integer(n) if *n < 1 => Err(Fault::new(format!("`{n}` peers")).hint(format!("from 1 to {most} peers"))),
+        other => values::whole(other, 1..=most),
     }
 }
 
-fn too_many(n: i128) -> Fault {
-    Fault::new(format!("`{n}` peers, a tracker and a server are more than the 1000 nodes that one Docker bridge holds"))
-        .hint(format!("at most {PEERS_MAX} peers"))
+/// How many peers a runtime has room for. Without a word of the file it may be Docker.
+pub(super) fn room(runtime: RuntimeName) -> u32 {
+    match runtime {
+        RuntimeName::Netns => PEERS_MAX,
+        RuntimeName::Auto | RuntimeName::Docker => PEERS_ON_A_BRIDGE,
+    }
+}
+
+fn too_many(n: i128, most: u32) -> Fault {
+    if most == PEERS_ON_A_BRIDGE {
+        let what =
+            format!("`{n}` peers, a tracker and a server are more than the 1000 nodes that one Docker bridge holds");
+        Fault::new(what).hint(format!("at most {most} peers, or `runtime: netns`"))
+    } else {
+        Fault::new(format!("`{n}` peers are more than one machine has room for")).hint(format!("at most {most} peers"))
+    }
 }
 
 /// The classes of the file; a single one called `peers` if it has none.
-pub(super) fn classes<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option<Vec<Class>> {
+pub(super) fn classes<'a>(view: &mut View<'a, '_>, root: &Section<'a>, most: u32) -> Option<Vec<Class>> {
     let links = view.section(root, "links", &["up", "down"]);
     let up = links.as_ref().and_then(|links| view.need(links, "up", values::rate));
     let down = links.as_ref().and_then(|links| view.need(links, "down", values::rate));
     let on_complete = view.read(root, "on_complete", values::on_complete).unwrap_or(OnComplete::Stay);
     let has_links = root.entries.iter().any(|entry| entry.key == "links");
     let has_peers = root.entries.iter().any(|entry| entry.key == "peers");
-    let n = view.read(root, "peers", peers);
+    let n = view.read(root, "peers", peers(most));
 
     if !root.entries.iter().any(|entry| entry.key == "classes") {
         if !has_peers {
-            view.need(root, "peers", peers);
+            view.need(root, "peers", peers(most));
         }
         if !has_links {
             view.need_section(root, "links", &[]);
@@ -77,7 +91,7 @@ pub(super) fn classes<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option
         let down = own_or(view, &class, "down", has_links, down);
         let on_complete = view.read(&class, "on_complete", values::on_complete).unwrap_or(on_complete);
         let behaviour = view.read(&class, "behaviour", |v| values::word(v, BEHAVIOURS)).unwrap_or(Behaviour::Honest);
-        if let Some(part) = part(view, &class) {
+        if let Some(part) = part(view, &class, most) {
             parts.push((class.clone(), part));
         }
         if let (Some(up), Some(down)) = (up, down) {
@@ -89,7 +103,7 @@ pub(super) fn classes<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option
     }
     let counts = match parts[0].1 {
         Part::Share(_) => by_share(view, root, &parts, has_peers, n),
-        Part::Count(_) => by_count(view, root, &parts, n),
+        Part::Count(_) => by_count(view, root, &parts, n, most),
     }?;
     if classes.len() < counts.len() {
         return None;
@@ -121,7 +135,7 @@ fn own_or<'a>(
     common
 }
 
-fn part<'a>(view: &mut View<'a, '_>, class: &Section<'a>) -> Option<Part> {
+fn part<'a>(view: &mut View<'a, '_>, class: &Section<'a>, most: u32) -> Option<Part> {
     let has = |key: &str| class.entries.iter().any(|entry| entry.key == key);
     match (has("share"), has("count")) {
         (true, true) => {
@@ -139,7 +153,7 @@ fn part<'a>(view: &mut View<'a, '_>, class: &Section<'a>) -> Option<Part> {
             }
             share => Some(Part::Share(share)),
         },
-        (false, true) => view.read(class, "count", peers).map(Part::Count),
+        (false, true) => view.read(class, "count", peers(most)).map(Part::Count),
     }
 }
 
@@ -158,7 +172,8 @@ fn by_share<'a>(
         }
     }
     if !has_peers {
-        view.need(root, "peers", peers);
+        // It is missing: nothing is parsed.
+        view.need(root, "peers", peers(PEERS_MAX));
     }
     if shares.len() < parts.len() {
         return None;
@@ -186,6 +201,7 @@ fn by_count<'a>(
     root: &Section<'a>,
     parts: &[(Section<'a>, Part)],
     n: Option<u32>,
+    most: u32,
 ) -> Option<Vec<u32>> {
     let mut counts = Vec::new();
     for (class, part) in parts {
@@ -198,8 +214,8 @@ fn by_count<'a>(
         return None;
     }
     let sum: u64 = counts.iter().map(|count| u64::from(*count)).sum();
-    if sum > u64::from(PEERS_MAX) {
-        view.fault(root, "classes", too_many(i128::from(sum)));
+    if sum > u64::from(most) {
+        view.fault(root, "classes", too_many(i128::from(sum), most));
         return None;
     }
     if let Some(n) = n
@@ -250,7 +266,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_peer_has_one_class(n in 1..=PEERS_MAX, cuts in proptest::collection::vec(0..=WHOLE, 0..8)) {
+        fn every_peer_has_one_class(n in 1..=PEERS_ON_A_BRIDGE, cuts in proptest::collection::vec(0..=WHOLE, 0..8)) {
             let mut cuts = cuts;
             cuts.extend([0, WHOLE]);
             cuts.sort_unstable();

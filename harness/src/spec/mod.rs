@@ -24,6 +24,7 @@ use peer_image::node::{Behaviour, Link, OnComplete, Policy, Storage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use classes::room;
 pub use error::SpecError;
 
 /// Reads and checks an experiment file.
@@ -92,6 +93,26 @@ pub struct Spec {
     pub combinations: Vec<Combination>,
 }
 
+impl Spec {
+    /// Has all cells run there, whatever the file says.
+    ///
+    /// # Errors
+    /// In words: if the file compares runtimes, or a cell has more peers than there is room for.
+    pub fn set_runtime(&mut self, runtime: RuntimeName) -> Result<(), String> {
+        if self.factors.iter().any(|factor| factor.key == "runtime") {
+            return Err("the file compares runtimes: `--runtime` would make its cells the same".to_owned());
+        }
+        let peers = self.combinations.iter().map(|it| it.settings.peers()).max().unwrap_or(0);
+        if peers > room(runtime) {
+            return Err(format!("{peers} peers are more than the {} that there is room for", room(runtime)));
+        }
+        for combination in &mut self.combinations {
+            combination.settings.runtime = runtime;
+        }
+        Ok(())
+    }
+}
+
 /// One thing that varies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Factor {
@@ -113,6 +134,9 @@ pub struct Combination {
 /// Everything that one cell is run with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
+    /// Where its nodes run.
+    #[serde(default)]
+    pub runtime: RuntimeName,
     /// How the bytes travel.
     pub architecture: Architecture,
     /// The file's length, bytes.
@@ -186,7 +210,7 @@ pub struct Validity {
 impl Default for Validity {
     fn default() -> Self {
         Self {
-            calibrate: 0.5,
+            calibrate: 0.4,
             link_rate: 0.03,
             host_busy: 0.95,
             host_softirq: 0.5,
@@ -198,6 +222,33 @@ impl Default for Validity {
             stall: 1.0,
         }
     }
+}
+
+/// Where nodes run.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum RuntimeName {
+    /// In containers if a Docker engine answers, else in network namespaces
+    #[default]
+    Auto,
+    /// In containers of a Docker engine
+    Docker,
+    /// In network namespaces of this machine
+    Netns,
 }
 
 /// How the bytes travel.

@@ -24,8 +24,9 @@ pub fn experiment() -> Value {
             "warm_up": { "type": "boolean", "description": "one trial more before all others, thrown away" },
             "order": words(&["interleaved", "sequential"], "the order of trials"),
             "retries": { "type": "integer", "minimum": 0, "maximum": 20, "description": "how often an INVALID trial is run again" },
+            "runtime": varying(words(&["auto", "docker", "netns"], "where nodes run: containers, or network namespaces of this machine")),
             "architecture": varying(words(&["client-server", "p2p"], "how the bytes travel")),
-            "peers": varying(whole("N", 1, 998)),
+            "peers": varying(whole("N", 1, 10_000)),
             "file": section("what is distributed", &["size"], json!({
                 "size": varying(text(SIZE, "F, such as `32 MiB`")),
                 "piece": varying(text(SIZE, "piece length, a power of two from 16 KiB to 16 MiB")),
@@ -38,7 +39,7 @@ pub fn experiment() -> Value {
                 "description": "unequal peers, with shares of N or counts",
                 "additionalProperties": section("peers that are alike", &[], json!({
                     "share": varying(text(SHARE, "of N, 100 % in all")),
-                    "count": varying(whole("how many", 1, 998)),
+                    "count": varying(whole("how many", 1, 10_000)),
                     "up": varying(rate("upload")),
                     "down": varying(rate("download")),
                     "on_complete": varying(on_complete()),

@@ -21,13 +21,21 @@ use crate::node::{CALIBRATION_PORT, Link};
 
 /// Arrivals of the first so many ns do not count: the bucket's head start, and TCP's slow start.
 const SETTLE: u64 = 150_000_000;
-/// Bytes written and read at a time.
-const CHUNK: usize = 16 * 1024;
+/// Payload of a full segment at MTU 1500 (IPv4, TCP with timestamps). Whole segments are written, because what is
+/// carried is told from payload alone.
+const SEGMENT: u64 = 1448;
+/// Segments written at a time, at most: one offload packet.
+const SEGMENTS_MAX: u64 = 11;
+/// Bytes read at a time.
+const READ: usize = 64 * 1024;
 /// A sender holds what its link carries in so many milliseconds, within these limits, bytes: enough to keep the link
-/// busy, and little, because the receiver waits for it in the end.
+/// busy, and little, because the receiver waits for it in the end, and because on a slow link TCP takes what waits in a
+/// long queue for lost and sends it again.
 const AHEAD_MS: u64 = 50;
-const AHEAD_MIN: u64 = 32 * 1024;
+const AHEAD_MIN: u64 = 8 * 1024;
 const AHEAD_MAX: u64 = 4 << 20;
+/// However short it is to be, a link is tried for as long as it takes for so many bytes: enough packets for a rate.
+const ENOUGH: u64 = 32 * 1024;
 /// Longest time that anybody may ask for, ns.
 const LONGEST: u64 = 60_000_000_000;
 /// Longest silence on a connection.
@@ -37,23 +45,29 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const UP: u8 = b'u';
 const DOWN: u8 = b'd';
 
-/// Tries a link of these rates for `ns` in each direction, against the tracker's node.
+/// Tries a link of these rates for `ns` in each direction, longer if it is slow, against the tracker's node.
 ///
 /// # Errors
 /// If that node cannot be reached or breaks off.
 pub async fn calibrate(tracker: IpAddr, link: Link, ns: u64) -> Result<Calibration, Failure> {
     let broken = |e: io::Error| Failure::trial(format!("the link could not be tried against `{tracker}`: {e}"));
     let up = async {
+        let ns = ns.max(long_enough(link.up));
         let mut stream = begin(tracker, UP, ns, link.up).await?;
         send(&mut stream, ns, link.up).await?;
         Ok(Carried { bytes: stream.read_u64().await?, ns: stream.read_u64().await? })
     };
     let up = up.await.map_err(broken)?;
     let down = async {
-        let mut stream = begin(tracker, DOWN, ns, link.down).await?;
+        let mut stream = begin(tracker, DOWN, ns.max(long_enough(link.down)), link.down).await?;
         receive(&mut stream).await
     };
     Ok(Calibration { up, down: down.await.map_err(broken)? })
+}
+
+/// The time in which a link of that rate carries [`ENOUGH`], and what does not count before it, ns.
+fn long_enough(rate: u64) -> u64 {
+    (SETTLE + ENOUGH * 8 * 1_000_000_000 / rate.max(1)).min(LONGEST)
 }
 
 async fn begin(tracker: IpAddr, letter: u8, ns: u64, rate: u64) -> io::Result<TcpStream> {
@@ -98,7 +112,8 @@ async fn send(stream: &mut TcpStream, ns: u64, rate: u64) -> io::Result<()> {
     let ahead = (rate / 8 * AHEAD_MS / 1000).clamp(AHEAD_MIN, AHEAD_MAX);
     SockRef::from(&*stream).set_send_buffer_size(usize::try_from(ahead).unwrap_or(usize::MAX))?;
     let end = clock::monotonic() + ns;
-    let chunk = vec![0; CHUNK];
+    let segments = (ahead / 2 / SEGMENT).clamp(2, SEGMENTS_MAX);
+    let chunk = vec![0; usize::try_from(segments * SEGMENT).unwrap_or(READ)];
     while clock::monotonic() < end {
         stream.write_all(&chunk).await?;
     }
@@ -107,7 +122,7 @@ async fn send(stream: &mut TcpStream, ns: u64, rate: u64) -> io::Result<()> {
 
 /// Counts what arrives until the other side has no more.
 async fn receive(stream: &mut TcpStream) -> io::Result<Carried> {
-    let mut buffer = vec![0; 4 * CHUNK];
+    let mut buffer = vec![0; READ];
     let mut count = Count::default();
     loop {
         let read = tokio::time::timeout(PATIENCE, stream.read(&mut buffer));

@@ -12,7 +12,7 @@ use crate::link::{self, LinkError};
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Time between two looks at the node's own wakefulness …
-const DOZE: Duration = Duration::from_millis(250);
+const DOZE: Duration = Duration::from_millis(500);
 /// … and how late one may come before it is worth a word.
 const OVERSLEPT: Duration = Duration::from_millis(250);
 

@@ -41,8 +41,8 @@ use std::rc::Rc;
 use self::clock::Epoch;
 use self::ending::Ending;
 use self::report::Reporter;
-use crate::event::{Counters, ErrorKind, Event, Shaped, exit};
-use crate::link::{self, LinkError};
+use crate::event::{Counters, ErrorKind, Event, exit};
+use crate::link::{self, Gauge, LinkError};
 use crate::node::{Gate, NodeSpec, Role};
 
 /// Why a node cannot go on.
@@ -143,6 +143,7 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
     let shaped = link::shape(None, spec.link, &spec.congestion).await?;
     link::pin_neighbours(&shaped, spec.nodes).await?;
     reporter.emit(Event::Shaped(shaped.clone()));
+    let gauge = link::Gauge::new(&shaped).await?;
     if spec.role == Role::Tracker {
         reporter.emit(Event::Kernel(host::kernel().await?));
     }
@@ -157,7 +158,7 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
             let prepared = prepare(&spec, &reporter).await?;
             tokio::select! {
                 passed = gate::pass(address, &spec, &reporter, boot_id, prepared.pieces(), async || {
-                    count(&reporter, &shaped).await;
+                    count(&reporter, &gauge).await;
                 }) => {
                     let (epoch, server, gate) = passed?;
                     let tracker = std::net::SocketAddr::ip(&address);
@@ -165,7 +166,7 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
                     ending.schedule_leave(&started.spec.leaves, epoch);
                     tokio::select! {
                         outcome = prepared.run(started, &mut ending) => outcome,
-                        () = count_on(&reporter, &shaped) => unreachable!("it counts for ever"),
+                        () = count_on(&reporter, &gauge) => unreachable!("it counts for ever"),
                         () = host::stay_awake(&reporter) => unreachable!("it watches for ever"),
                     }
                 }
@@ -176,7 +177,7 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
             }
         }
     };
-    count(&reporter, &shaped).await;
+    count(&reporter, &gauge).await;
     outcome
 }
 
@@ -227,15 +228,15 @@ impl Prepared {
 /// Time between two looks at the link's counters: what a link did over time, and what a node that is killed leaves.
 const COUNT_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 
-async fn count_on(reporter: &Reporter, shaped: &Shaped) {
+async fn count_on(reporter: &Reporter, gauge: &Gauge) {
     loop {
         tokio::time::sleep(COUNT_EVERY).await;
-        count(reporter, shaped).await;
+        count(reporter, gauge).await;
     }
 }
 
-async fn count(reporter: &Reporter, shaped: &Shaped) {
-    match link::counters(shaped).await {
+async fn count(reporter: &Reporter, gauge: &Gauge) {
+    match gauge.read().await {
         Ok(counters) => reporter.emit(Event::Counters(Counters { throttled: host::throttled(), ..counters })),
         Err(error) => reporter.emit(Event::Warning { message: format!("the link's counters cannot be read: {error}") }),
     }

@@ -18,7 +18,7 @@
 //! download   network ──▶ eth0: ingress ── u32, mirred ──▶ ifb-down: tbf (down) ──▶ sockets
 //! ```
 //!
-//! [`shape`] needs the capability NET_ADMIN; [`counters`] needs none, so it works after the capabilities are dropped.
+//! [`shape`] needs the capability NET_ADMIN; a [`Gauge`] needs none, so it works after the capabilities are dropped.
 
 mod congestion;
 mod error;
@@ -110,29 +110,49 @@ pub async fn pin_neighbours(shaped: &Shaped, nodes: u32) -> Result<(), LinkError
 }
 
 /// What the queues of a shaped link counted since they were made, and the rates that they have now; zeros for an
-/// unshaped one.
-///
-/// Needs no capability. Must be called within a tokio runtime that drives sockets.
-///
-/// # Errors
-///
-/// [`LinkError::Unshaped`] if somebody removed a queue; otherwise netlink's own.
-pub async fn counters(shaped: &Shaped) -> Result<Counters, LinkError> {
-    if shaped.up.is_none() && shaped.down.is_none() {
-        return Ok(Counters::default());
+/// unshaped one. A look at them is cheap enough for each second of a node that is one of a thousand: one list of queues.
+#[derive(Debug)]
+pub struct Gauge {
+    /// The interface and the number of its link, and of the mirror; none for an unshaped link.
+    looks_at: Option<(Handle, String, u32, u32)>,
+}
+
+impl Gauge {
+    /// A gauge of the link that was shaped so. Needs no capability. Must be called within a tokio runtime that drives
+    /// sockets.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Unshaped`] if somebody removed an interface; otherwise netlink's own.
+    pub async fn new(shaped: &Shaped) -> Result<Self, LinkError> {
+        if shaped.up.is_none() && shaped.down.is_none() {
+            return Ok(Self { looks_at: None });
+        }
+        let handle = netlink::connect()?;
+        let number = async |interface: &str| {
+            let index = interface::index_of(&handle, interface).await?;
+            index.ok_or_else(|| LinkError::Unshaped { interface: interface.to_owned() })
+        };
+        let (up, down) = (number(&shaped.interface).await?, number(MIRROR).await?);
+        Ok(Self { looks_at: Some((handle, shaped.interface.clone(), up, down)) })
     }
-    let handle = netlink::connect()?;
-    let up = interface::index_of(&handle, &shaped.interface).await?;
-    let down = interface::index_of(&handle, MIRROR).await?;
-    let queues = queues(&handle).await?;
-    let count = |index: Option<u32>, interface: &str| -> Result<Queue, LinkError> {
-        index
-            .and_then(|index| root(&queues, index))
-            .filter(|queue| tbf::kind(queue) == Some(tbf::KIND))
-            .and_then(|queue| Some(Queue { rate: bits(Bucket::read(queue)?.bytes_per_s), ..tbf::count(queue)? }))
-            .ok_or_else(|| LinkError::Unshaped { interface: interface.to_owned() })
-    };
-    Ok(Counters { up: count(up, &shaped.interface)?, down: count(down, MIRROR)?, throttled: None })
+
+    /// What the queues have counted.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Unshaped`] if somebody removed a queue; otherwise netlink's own.
+    pub async fn read(&self) -> Result<Counters, LinkError> {
+        let Some((handle, interface, up, down)) = &self.looks_at else { return Ok(Counters::default()) };
+        let queues = queues(handle).await?;
+        let count = |index: u32, interface: &str| -> Result<Queue, LinkError> {
+            root(&queues, index)
+                .filter(|queue| tbf::kind(queue) == Some(tbf::KIND))
+                .and_then(|queue| Some(Queue { rate: bits(Bucket::read(queue)?.bytes_per_s), ..tbf::count(queue)? }))
+                .ok_or_else(|| LinkError::Unshaped { interface: interface.to_owned() })
+        };
+        Ok(Counters { up: count(*up, interface)?, down: count(*down, MIRROR)?, throttled: None })
+    }
 }
 
 fn bucket(rate: u64, interface: &Interface) -> Result<Bucket, LinkError> {

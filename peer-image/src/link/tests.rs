@@ -105,7 +105,7 @@ fn shaping_again_replaces_and_shaping_with_no_link_removes() {
         make_pair(&handle).await;
         let system = shape(None, None, SYSTEM_CONGESTION).await.unwrap();
         assert!(kinds(&handle).await.is_empty() && system.up.is_none() && system.down.is_none());
-        assert_eq!(counters(&system).await.unwrap(), Counters::default());
+        assert_eq!(Gauge::new(&system).await.unwrap().read().await.unwrap(), Counters::default());
 
         for link in [LINK, Link { up: 1_000_000, down: 2_000_000 }, LINK] {
             let shaped = shape(Some("near"), Some(link), "reno").await.unwrap();
@@ -147,7 +147,7 @@ fn what_cannot_be_had_is_an_error_that_says_why() {
         let mut removal = handle.qdisc().del(signed(root).unwrap());
         removal.message_mut().header.parent = TcHandle::ROOT;
         removal.execute().await.unwrap();
-        let error = counters(&shaped).await.unwrap_err();
+        let error = Gauge::new(&shaped).await.unwrap().read().await.unwrap_err();
         assert!(matches!(&error, LinkError::Unshaped { interface } if interface == "near"), "{error}");
 
         privileges::drop_of_thread().unwrap();
@@ -191,7 +191,7 @@ fn a_transfer_crosses_both_queues_and_is_counted_without_capabilities() {
         assert_eq!(shaped.congestion, congestion);
         privileges::drop_of_thread().unwrap();
 
-        let before = counters(&shaped).await.unwrap();
+        let before = Gauge::new(&shaped).await.unwrap().read().await.unwrap();
         let mut stream = TcpStream::connect(SocketAddr::from((FAR, PORT))).unwrap();
         assert_eq!(congestion_of(&stream), congestion, "a socket that connects");
         stream.write_all(&vec![7; SENT]).unwrap();
@@ -199,7 +199,7 @@ fn a_transfer_crosses_both_queues_and_is_counted_without_capabilities() {
         let mut back = Vec::new();
         stream.read_to_end(&mut back).unwrap();
         assert_eq!(back.len(), SENT);
-        let after = counters(&shaped).await.unwrap();
+        let after = Gauge::new(&shaped).await.unwrap().read().await.unwrap();
         other.end();
 
         let payload = SENT as u64;

@@ -14,9 +14,8 @@ use tokio::sync::mpsc;
 
 use super::client::{Client, ClientError};
 use crate::runtime::Notice;
+use crate::runtime::lines::Lines;
 
-/// A line that is longer than this is told in parts, so that a node cannot fill our memory; bytes.
-const LONGEST: usize = 1 << 20;
 /// How often in a row a stream may break without a new byte before the node counts as lost.
 const PATIENCE: u32 = 5;
 /// Wait after the first break; it grows with each further one, because the engine is busy or restarting.
@@ -36,31 +35,16 @@ struct Half {
     taken: u64,
     /// Bytes that the present reading has passed.
     passed: u64,
-    /// The beginning of a line whose end has not come.
-    pending: Vec<u8>,
+    lines: Lines,
 }
 
 impl Half {
-    fn feed(&mut self, bytes: &[u8], mut tell: impl FnMut(String)) {
+    fn feed(&mut self, bytes: &[u8], tell: impl FnMut(String)) {
         let known = usize::try_from(self.taken.saturating_sub(self.passed)).unwrap_or(usize::MAX);
         self.passed += bytes.len() as u64;
         let fresh = bytes.get(known..).unwrap_or_default();
         self.taken += fresh.len() as u64;
-        for part in fresh.split_inclusive(|byte| *byte == b'\n') {
-            self.pending.extend_from_slice(part);
-            if self.pending.last() == Some(&b'\n') || self.pending.len() >= LONGEST {
-                self.end_line(&mut tell);
-            }
-        }
-    }
-
-    fn end_line(&mut self, mut tell: impl FnMut(String)) {
-        let line = self.pending.strip_suffix(b"\n").unwrap_or(&self.pending);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if !line.is_empty() {
-            tell(String::from_utf8_lossy(line).into_owned());
-        }
-        self.pending.clear();
+        self.lines.feed(fresh, tell);
     }
 }
 
@@ -88,7 +72,7 @@ pub(super) async fn follow(
                     tell(Notice::Lost { node: node.to_owned(), reason: format!("its last lines: {error}") });
                 }
                 for (half, stderr) in [(&mut position.stdout, false), (&mut position.stderr, true)] {
-                    half.end_line(|line| tell(Notice::Line { node: node.to_owned(), stderr, line }));
+                    half.lines.end(|line| tell(Notice::Line { node: node.to_owned(), stderr, line }));
                 }
                 tell(Notice::Exited { node: node.to_owned(), code: state.code, oom: state.oom });
                 return position;
@@ -146,15 +130,6 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_comes_in_parts_is_told_whole() {
-        let mut half = Half::default();
-        assert_eq!(feed(&mut half, &["on", "e\ntw", "o\r\n\nthr"]), ["one", "two"]);
-        let mut rest = Vec::new();
-        half.end_line(|line| rest.push(line));
-        assert_eq!(rest, ["thr"]);
-    }
-
-    #[test]
     fn reading_again_from_the_start_tells_only_what_is_new() {
         let mut half = Half::default();
         assert_eq!(feed(&mut half, &["one\ntwo\nthr"]), ["one", "two"]);
@@ -172,12 +147,5 @@ mod tests {
             told.extend(feed(&mut half, &[whole]));
             assert_eq!(told, ["first", "second line", "third"], "cut at {cut}");
         }
-    }
-
-    #[test]
-    fn an_endless_line_is_told_in_parts() {
-        let mut half = Half::default();
-        let long = "x".repeat(LONGEST);
-        assert_eq!(feed(&mut half, &[&long, "y\n"]), [long.as_str(), "y"]);
     }
 }

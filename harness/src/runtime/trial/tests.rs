@@ -316,7 +316,7 @@ fn node(name: &str, role: Role, to_complete: bool) -> Node {
     }
 }
 
-fn cell(schedule: Vec<plan::Event>) -> Cell {
+pub(in crate::runtime) fn cell(schedule: Vec<plan::Event>) -> Cell {
     let link = Link { up: 1_000_000, down: 1_000_000 };
     let class =
         Class { name: "peers".into(), count: 2, link, on_complete: OnComplete::Stay, behaviour: Behaviour::Honest };
@@ -336,6 +336,7 @@ fn cell(schedule: Vec<plan::Event>) -> Cell {
         id: "p2p-n2".into(),
         levels: Vec::new(),
         settings: Settings {
+            runtime: crate::plan::RuntimeName::Docker,
             architecture: Architecture::P2p,
             size: 1 << 20,
             piece: 1 << 18,

@@ -1,0 +1,91 @@
+//! The embedded runtime: nodes are processes in network namespaces of their own, made by an ordinary user or by root,
+//! without any daemon.
+//!
+//! ```text
+//! controller ═ pipes ═ harness-namespaces ── harness-switch (process 1) ──┬── peer (tracker)
+//!                      makes the namespaces  forwards, starts, follows    ├── peer (server)
+//!                                                                         └── peer, peer, …
+//! ```
+//!
+//! All of these are this program under other names. The agent in the nodes and what it does to its link are the same as
+//! in a container. Nothing outlives the processes: no file, no interface, no namespace.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | `deployment` | one trial, seen by the controller |
+//! | `protocol` | what controller and switch say to each other |
+//! | `namespaces` | making the namespaces and entering them |
+//! | `switch` | process 1 in them |
+//! | `network` | the cables |
+
+mod deployment;
+mod namespaces;
+mod network;
+mod protocol;
+mod switch;
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+
+pub use self::deployment::NetnsDeployment;
+pub use self::namespaces::{ENTER, SWITCH, enter};
+pub use self::switch::switch;
+use super::{Deployment as _, Notice, Runtime, RuntimeError, Scope};
+
+/// A machine that lets us have namespaces.
+#[derive(Debug, Clone)]
+pub struct Netns {
+    facts: BTreeMap<String, String>,
+}
+
+impl Netns {
+    /// Finds out whether namespaces are to be had, by making some.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Machine`] with the cure.
+    pub async fn new() -> Result<Self, RuntimeError> {
+        let (notices, _) = mpsc::unbounded_channel();
+        NetnsDeployment::create(notices).await?.teardown().await?;
+        Ok(Self { facts: facts()? })
+    }
+}
+
+impl Runtime for Netns {
+    type Deployment = NetnsDeployment;
+
+    fn facts(&self) -> &BTreeMap<String, String> {
+        &self.facts
+    }
+
+    fn parallel_starts(&self) -> usize {
+        32
+    }
+
+    async fn deploy(&self, _: &Scope, notices: mpsc::UnboundedSender<Notice>) -> Result<NetnsDeployment, RuntimeError> {
+        NetnsDeployment::create(notices).await
+    }
+}
+
+/// What there is to say of this machine, and of the program that nodes run.
+fn facts() -> Result<BTreeMap<String, String>, RuntimeError> {
+    let program = std::fs::read(namespaces::PROGRAM)
+        .map_err(|error| RuntimeError::Machine(format!("`{}` cannot be read: {error}", namespaces::PROGRAM)))?;
+    let digest: String = Sha256::digest(program).iter().map(|byte| format!("{byte:02x}")).collect();
+    let system = rustix::system::uname();
+    let memory = rustix::system::sysinfo();
+    let memory = u64::from(memory.totalram) * u64::from(memory.mem_unit);
+    let user = if rustix::process::geteuid().is_root() { "root" } else { "ordinary" };
+    let cpus = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let facts = [
+        ("runtime", "netns".to_owned()),
+        ("machine.kernel", system.release().to_string_lossy().into_owned()),
+        ("machine.arch", system.machine().to_string_lossy().into_owned()),
+        ("machine.cpus", cpus.to_string()),
+        ("machine.memory", memory.to_string()),
+        ("machine.user", user.to_owned()),
+        ("program", digest),
+    ];
+    Ok(facts.map(|(key, value)| (key.to_owned(), value)).into())
+}

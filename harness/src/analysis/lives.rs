@@ -24,6 +24,8 @@ pub struct Observed {
     pub skipped: Vec<Skipped>,
     /// The common start on the gate's clock, ns, if the gate's line is there.
     pub gate_open: Option<u64>,
+    /// When the controller began, on its own clock, ns, and which machine's clock that is: its boot id.
+    pub begun: Option<(u64, String)>,
     /// Which attempt at its trial it is, from 1.
     pub attempt: u32,
     /// How it ended; `None` if the log stops before that.
@@ -208,7 +210,10 @@ impl Observed {
         self.controller_lost += record.seq.saturating_sub(self.next_controller_seq);
         self.next_controller_seq = self.next_controller_seq.max(record.seq + 1);
         match record.event.clone() {
-            Event::Trial { attempt, .. } => self.attempt = attempt,
+            Event::Trial { attempt, boot_id, .. } => {
+                self.attempt = attempt;
+                self.begun = Some((record.mono, boot_id));
+            }
             Event::Phase { .. } => {}
             Event::Acted { node, action, planned, actual, done, error } => {
                 self.acted.push(Acted { node, action, planned, actual, done, error });

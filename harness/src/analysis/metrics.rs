@@ -215,6 +215,9 @@ pub struct TrialRow {
     pub payload_ratio: Option<f64>,
     /// The link-rate bound over D.
     pub efficiency: Option<f64>,
+    /// From the trial's first line to the common start: what it takes to start the nodes and to try the links. Known if
+    /// controller and gate share a clock.
+    pub launch_s: Option<f64>,
     /// Median lateness of the first lives of server and peers: `started.late`.
     pub start_skew_p50_s: Option<f64>,
     /// The largest of them.
@@ -447,6 +450,7 @@ fn trial_row(
         ratio,
         payload_ratio: ratio.map(|ratio| ratio * PAYLOAD_SHARE),
         efficiency: ratio.map(|ratio| 1.0 / ratio),
+        launch_s: launch(trial, observed),
         start_skew_p50_s: median(&late),
         start_skew_max_s: most(&late),
         to_complete: count(&waited),
@@ -582,6 +586,16 @@ fn count<T>(rows: &[T]) -> u32 {
 
 fn share(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole)
+}
+
+/// From the trial's first line to the common start, seconds.
+fn launch(trial: &Trial, observed: &Observed) -> Option<f64> {
+    let (begun, boot_id) = observed.begun.as_ref()?;
+    let tracker = trial.nodes.iter().find(|node| node.role == Role::Tracker)?;
+    let gate = observed.node(&tracker.name).lives.first()?.boot_id.as_ref()?;
+    let shares_clock = gate == boot_id && !boot_id.is_empty();
+    let ns = observed.gate_open.filter(|_| shares_clock)?.checked_sub(*begun)?;
+    Some(ns as f64 / 1e9)
 }
 
 #[cfg(test)]

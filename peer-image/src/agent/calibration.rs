@@ -19,8 +19,10 @@ use super::{Failure, clock, web};
 use crate::event::{Calibration, Carried};
 use crate::node::{CALIBRATION_PORT, Link};
 
-/// Arrivals of the first so many ns do not count: the bucket's head start, and TCP's slow start.
+/// Arrivals of the first so many ns, and of the time for so many bytes, do not count: the bucket's head start, and then
+/// what TCP sends twice because its first round trips were so much quicker.
 const SETTLE: u64 = 150_000_000;
+const SETTLE_BYTES: u64 = 12 * 1024;
 /// Payload of a full segment at MTU 1500 (IPv4, TCP with timestamps). Whole segments are written, because what is
 /// carried is told from payload alone.
 const SEGMENT: u64 = 1448;
@@ -60,14 +62,24 @@ pub async fn calibrate(tracker: IpAddr, link: Link, ns: u64) -> Result<Calibrati
     let up = up.await.map_err(broken)?;
     let down = async {
         let mut stream = begin(tracker, DOWN, ns.max(long_enough(link.down)), link.down).await?;
-        receive(&mut stream).await
+        receive(&mut stream, link.down).await
     };
     Ok(Calibration { up, down: down.await.map_err(broken)? })
 }
 
 /// The time in which a link of that rate carries [`ENOUGH`], and what does not count before it, ns.
 fn long_enough(rate: u64) -> u64 {
-    (SETTLE + ENOUGH * 8 * 1_000_000_000 / rate.max(1)).min(LONGEST)
+    (settle(rate) + time(ENOUGH, rate)).min(LONGEST)
+}
+
+/// How long arrivals do not count, ns.
+fn settle(rate: u64) -> u64 {
+    SETTLE + time(SETTLE_BYTES, rate)
+}
+
+/// The time in which a link of that rate carries so many bytes, ns.
+fn time(bytes: u64, rate: u64) -> u64 {
+    bytes * 8 * 1_000_000_000 / rate.max(1)
 }
 
 async fn begin(tracker: IpAddr, letter: u8, ns: u64, rate: u64) -> io::Result<TcpStream> {
@@ -97,7 +109,7 @@ async fn attend(mut stream: TcpStream) -> io::Result<()> {
     let rate = stream.read_u64().await?;
     match letter {
         UP => {
-            let carried = receive(&mut stream).await?;
+            let carried = receive(&mut stream, rate).await?;
             stream.write_u64(carried.bytes).await?;
             stream.write_u64(carried.ns).await
         }
@@ -121,9 +133,9 @@ async fn send(stream: &mut TcpStream, ns: u64, rate: u64) -> io::Result<()> {
 }
 
 /// Counts what arrives until the other side has no more.
-async fn receive(stream: &mut TcpStream) -> io::Result<Carried> {
+async fn receive(stream: &mut TcpStream, rate: u64) -> io::Result<Carried> {
     let mut buffer = vec![0; READ];
-    let mut count = Count::default();
+    let mut count = Count::new(settle(rate));
     loop {
         let read = tokio::time::timeout(PATIENCE, stream.read(&mut buffer));
         match read.await.map_err(|_| io::ErrorKind::TimedOut)?? {
@@ -134,8 +146,10 @@ async fn receive(stream: &mut TcpStream) -> io::Result<Carried> {
 }
 
 /// Arrivals, and from which on they count.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Count {
+    /// How long arrivals do not count, ns.
+    settle: u64,
     first: Option<u64>,
     from: Option<u64>,
     last: u64,
@@ -143,12 +157,16 @@ struct Count {
 }
 
 impl Count {
+    fn new(settle: u64) -> Self {
+        Self { settle, first: None, from: None, last: 0, bytes: 0 }
+    }
+
     fn arrived(&mut self, now: u64, bytes: u64) {
         let first = *self.first.get_or_insert(now);
         if self.from.is_some() {
             self.bytes += bytes;
             self.last = now;
-        } else if now - first >= SETTLE {
+        } else if now - first >= self.settle {
             self.from = Some(now);
             self.last = now;
         }
@@ -165,13 +183,13 @@ mod tests {
 
     #[test]
     fn only_what_arrives_after_the_head_start_counts() {
-        let mut count = Count::default();
+        let mut count = Count::new(SETTLE);
         // A bucket of 18 kB at once, then 1,448 bytes each 3 ms.
         count.arrived(0, 18_000);
         for packet in 1..=200 {
             count.arrived(packet * 3_000_000, 1448);
         }
         assert_eq!(count.carried(), Carried { bytes: 150 * 1448, ns: 450_000_000 });
-        assert_eq!(Count::default().carried(), Carried::default());
+        assert_eq!(Count::new(SETTLE).carried(), Carried::default());
     }
 }

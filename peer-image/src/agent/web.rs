@@ -18,7 +18,7 @@ use super::report::Reporter;
 use crate::event::Event;
 
 /// Longest that a connection attempt or an answer's head may take.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Data that the kernel takes beyond what is on the wire: little, so that what is queued can still be changed and
 /// what is counted as sent has nearly left.

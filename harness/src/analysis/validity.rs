@@ -24,6 +24,8 @@ const STRETCH_S: f64 = 5.0;
 const HEAD_START: f64 = 256.0 * 1024.0;
 /// Segments that TCP may have sent twice while a link was tried.
 const RETRANSMITTED: f64 = 3.0;
+/// However few there were, a link that looks slower by more than this share is off.
+const DOUBT_MOST: f64 = 0.1;
 /// File bytes that may be under way between two nodes when both are stopped.
 const UNDER_WAY: u64 = 128 << 10;
 /// File bytes that may be lost when a connection is cut: what sockets and queues hold.
@@ -303,7 +305,7 @@ fn tried(limits: &Validity, node: &str, link: Link, life: &Life, found: &mut Vec
     let sides = [(Direction::Up, link.up, calibrated.up), (Direction::Down, link.down, calibrated.down)];
     for (direction, planned, carried) in sides {
         // What came is counted, and what TCP sent twice is not: of few packets that is a large share.
-        let doubt = RETRANSMITTED * SEGMENT_PAYLOAD / carried.bytes.max(1) as f64;
+        let doubt = (RETRANSMITTED * SEGMENT_PAYLOAD / carried.bytes.max(1) as f64).min(DOUBT_MOST);
         // Nothing at all is as far off as can be.
         let carried = carried.link_rate().unwrap_or(0.0);
         let off = carried / planned as f64 - 1.0;

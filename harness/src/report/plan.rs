@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use peer_image::node::{Behaviour, OnComplete};
 
 use super::settings::time;
-use crate::plan::{Cell, Node, Plan, Trial};
+use crate::plan::{Cell, Node, Plan, RuntimeName, Trial};
 use crate::quantity::{show_rate, show_size, show_time};
 
 /// Columns that the text keeps to, except where a single name is longer.
@@ -17,8 +17,9 @@ const COLUMNS: usize = 100;
 const ID_COLUMNS: usize = 33;
 /// What a trial takes over its payload bound, for the estimate of wall time.
 const OVER_BOUND: f64 = 1.1;
-/// Starting and removing one container, seconds.
-const PER_NODE: f64 = 0.2;
+/// Starting and removing one container, and one process in a namespace, seconds.
+const PER_CONTAINER: f64 = 0.2;
+const PER_PROCESS: f64 = 0.005;
 /// Network, gate and teardown of one trial, seconds.
 const PER_TRIAL: f64 = 2.0;
 
@@ -75,7 +76,8 @@ pub fn render(plan: &Plan, estimates: &[CellEstimate]) -> String {
     }
     let peak = plan.cells.iter().flat_map(|cell| &cell.trials).map(|trial| trial.nodes.len()).max().unwrap_or(0);
     line(&mut text, &format!("estimated wall time: {}", rough(wall_seconds(plan, estimates))));
-    line(&mut text, &format!("at most {} at once", counted(peak, "container")));
+    let what = if plan.cells.iter().all(|cell| node(cell) == NAMESPACE) { NAMESPACE } else { CONTAINER };
+    line(&mut text, &format!("at most {} at once", counted(peak, what)));
     line(&mut text, "this is a plan: nothing was started, built or written");
     text
 }
@@ -93,7 +95,8 @@ pub fn trial_seconds(cell: &Cell, estimate: &CellEstimate, trial: &Trial) -> f64
     let transfer = (estimate.payload_bound_seconds * OVER_BOUND).min(cell.settings.timeout);
     #[expect(clippy::cast_precision_loss, reason = "a thousand nodes")]
     let nodes = trial.nodes.len() as f64;
-    transfer + 2.0 * cell.settings.validity.calibrate + PER_NODE * nodes + PER_TRIAL
+    let per_node = if cell.settings.runtime == RuntimeName::Netns { PER_PROCESS } else { PER_CONTAINER };
+    transfer + 2.0 * cell.settings.validity.calibrate + per_node * nodes + PER_TRIAL
 }
 
 fn table(plan: &Plan, estimates: &[CellEstimate]) -> Vec<String> {
@@ -121,6 +124,14 @@ fn table(plan: &Plan, estimates: &[CellEstimate]) -> Vec<String> {
     rows
 }
 
+const CONTAINER: &str = "container";
+const NAMESPACE: &str = "namespace";
+
+/// What a node of a cell is, as far as its file says.
+fn node(cell: &Cell) -> &'static str {
+    if cell.settings.runtime == RuntimeName::Netns { NAMESPACE } else { CONTAINER }
+}
+
 /// The nodes and the schedule of a cell's first trial.
 fn details(cell: &Cell) -> Vec<String> {
     let Some(trial) = cell.trials.first() else { return Vec::new() };
@@ -130,7 +141,7 @@ fn details(cell: &Cell) -> Vec<String> {
         "{}, repeat {}: {}, {to_complete} of {} to complete",
         cell.id,
         trial.repeat,
-        counted(trial.nodes.len(), "container"),
+        counted(trial.nodes.len(), node(cell)),
         counted(peers as usize, "peer"),
     );
     let mut rows = wrap(&head, COLUMNS);

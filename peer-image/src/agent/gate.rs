@@ -3,7 +3,7 @@
 //! Every node keeps one connection to the gate and speaks JSON lines on it. Nodes whose boot id is the gate's share
 //! its clock; the others estimate the difference from a few round trips (the shortest counts, as in NTP, RFC 5905
 //! §10). One node of each kind of link tries what its link carries ([`super::calibration`]), off the trial's record:
-//! as soon as it is ready, while others still start, and once more when all are there if it was disturbed. When all
+//! as soon as it is ready, while others still start, and again while that disturbs it. When all
 //! that are expected are ready and all links were tried, the gate names one absolute moment for all; who comes later gets
 //! the same.
 
@@ -279,7 +279,7 @@ impl Keeper {
                     self.ready.borrow_mut().insert(name.clone());
                     self.advance();
                     if self.untried.borrow().contains(&name) {
-                        self.have_tried(&mut lines, &mut stage).await?;
+                        self.have_tried(&mut lines).await?;
                         self.untried.borrow_mut().remove(&name);
                         self.advance();
                     }
@@ -292,8 +292,8 @@ impl Keeper {
         }
     }
 
-    /// Has a node try its link: at once, and if that was disturbed once more when all are there.
-    async fn have_tried(&self, lines: &mut Lines, stage: &mut watch::Receiver<Stage>) -> Result<(), LineError> {
+    /// Has a node try its link: at once, and as long as that is disturbed again, at the latest when all are there.
+    async fn have_tried(&self, lines: &mut Lines) -> Result<(), LineError> {
         loop {
             let quiet = *self.stage.borrow() != Stage::Waiting;
             lines.send(&ToNode::Calibrate { ns: self.calibrate, quiet }).await?;
@@ -302,8 +302,6 @@ impl Keeper {
                 ToGate::Calibrated { .. } => return Ok(()),
                 _ => return Err(LineError::End),
             }
-            // The gate outlives whom it serves.
-            drop(stage.wait_for(|stage| *stage != Stage::Waiting).await);
         }
     }
 
@@ -364,8 +362,13 @@ mod tests {
                 let mut a = ready(address, "a").await;
                 is_asked_to_try(&mut a, false).await;
                 a.send(&ToGate::Calibrated { kept: false }).await.unwrap();
+                is_asked_to_try(&mut a, false).await;
                 assert_eq!(*keeper.stage.borrow(), Stage::Waiting);
                 let mut b = ready(address, "b").await;
+                while *keeper.stage.borrow() == Stage::Waiting {
+                    tokio::task::yield_now().await;
+                }
+                a.send(&ToGate::Calibrated { kept: false }).await.unwrap();
                 is_asked_to_try(&mut a, true).await;
                 assert_eq!(*keeper.stage.borrow(), Stage::Quiet);
                 // What is found now counts, whatever it is.

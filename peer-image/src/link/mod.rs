@@ -145,14 +145,25 @@ impl Gauge {
     pub async fn read(&self) -> Result<Counters, LinkError> {
         let Some((handle, interface, up, down)) = &self.looks_at else { return Ok(Counters::default()) };
         let queues = queues(handle).await?;
-        let count = |index: u32, interface: &str| -> Result<Queue, LinkError> {
-            root(&queues, index)
-                .filter(|queue| tbf::kind(queue) == Some(tbf::KIND))
-                .and_then(|queue| Some(Queue { rate: bits(Bucket::read(queue)?.bytes_per_s), ..tbf::count(queue)? }))
-                .ok_or_else(|| LinkError::Unshaped { interface: interface.to_owned() })
-        };
-        Ok(Counters { up: count(*up, interface)?, down: count(*down, MIRROR)?, throttled: None })
+        if let Ok(counters) = count(&queues, (*up, interface), *down) {
+            return Ok(counters);
+        }
+        // Somebody may have put others in their place: what these do is what the link does now.
+        let up = interface::index_of(handle, interface).await?.unwrap_or(*up);
+        let down = interface::index_of(handle, MIRROR).await?.unwrap_or(*down);
+        count(&queues, (up, interface), down)
     }
+}
+
+/// What the buckets of both directions counted.
+fn count(queues: &[TcMessage], (up, interface): (u32, &str), down: u32) -> Result<Counters, LinkError> {
+    let one = |index: u32, interface: &str| -> Result<Queue, LinkError> {
+        root(queues, index)
+            .filter(|queue| tbf::kind(queue) == Some(tbf::KIND))
+            .and_then(|queue| Some(Queue { rate: bits(Bucket::read(queue)?.bytes_per_s), ..tbf::count(queue)? }))
+            .ok_or_else(|| LinkError::Unshaped { interface: interface.to_owned() })
+    };
+    Ok(Counters { up: one(up, interface)?, down: one(down, MIRROR)?, throttled: None })
 }
 
 fn bucket(rate: u64, interface: &Interface) -> Result<Bucket, LinkError> {

@@ -127,6 +127,7 @@ fn of_validity(validity: &Validity) -> Vec<(String, String)> {
     ]
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "most values are made for it")]
 fn row(key: &str, value: impl ToString) -> (String, String) {
     (key.to_owned(), value.to_string())
 }

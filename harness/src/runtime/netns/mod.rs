@@ -75,7 +75,7 @@ fn facts() -> Result<BTreeMap<String, String>, RuntimeError> {
     let digest: String = Sha256::digest(program).iter().map(|byte| format!("{byte:02x}")).collect();
     let system = rustix::system::uname();
     let memory = rustix::system::sysinfo();
-    let memory = u64::from(memory.totalram) * u64::from(memory.mem_unit);
+    let memory = memory.totalram * u64::from(memory.mem_unit);
     let user = if rustix::process::geteuid().is_root() { "root" } else { "ordinary" };
     let cpus = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let facts = [

@@ -9,7 +9,6 @@ use std::fmt;
 use peer_image::event::{Host, Leave};
 use peer_image::node::{Link, Role};
 
-use super::bounds::SEGMENT_PAYLOAD;
 use super::findings::Direction;
 use super::lives::{Life, NodeLog, Observed};
 use super::metrics::TrialRow;
@@ -22,12 +21,8 @@ const STRETCH_S: f64 = 5.0;
 /// What a link may carry beyond its rate: the full bucket at the start, two looks at its counters apart from their
 /// clock readings. Bytes, and a share.
 const HEAD_START: f64 = 256.0 * 1024.0;
-/// Segments that TCP may have sent twice while a link was tried.
-const RETRANSMITTED: f64 = 3.0;
-/// However few there were, a link that looks slower by more than this share is off.
-const DOUBT_MOST: f64 = 0.1;
 /// File bytes that may be under way between two nodes when both are stopped.
-const UNDER_WAY: u64 = 128 << 10;
+const UNDER_WAY: u64 = 64 << 10;
 /// File bytes that may be lost when a connection is cut: what sockets and queues hold.
 const CUT: u64 = 1 << 20;
 /// A node that is killed has not told of its last moments: so many seconds of its link.
@@ -304,12 +299,9 @@ fn tried(limits: &Validity, node: &str, link: Link, life: &Life, found: &mut Vec
     let Some(calibrated) = life.calibrated else { return };
     let sides = [(Direction::Up, link.up, calibrated.up), (Direction::Down, link.down, calibrated.down)];
     for (direction, planned, carried) in sides {
-        // What came is counted, and what TCP sent twice is not: of few packets that is a large share.
-        let doubt = (RETRANSMITTED * SEGMENT_PAYLOAD / carried.bytes.max(1) as f64).min(DOUBT_MOST);
         // Nothing at all is as far off as can be.
         let carried = carried.link_rate().unwrap_or(0.0);
-        let off = carried / planned as f64 - 1.0;
-        if off > limits.link_rate || off < -limits.link_rate.max(doubt) {
+        if (carried / planned as f64 - 1.0).abs() > limits.link_rate {
             found.push(Invalid::LinkOff { node: node.to_owned(), direction, planned, carried });
         }
     }

@@ -254,30 +254,25 @@ pub(super) fn judge(limits: &Validity, trial: &Trial, observed: &Observed, row: 
 
 /// Of the reasons of one kind, the first few and how many there are more: a swarm of hundreds on a host without room
 /// would fill pages.
-fn shortened(mut found: Vec<Invalid>) -> Vec<Invalid> {
+fn shortened(found: Vec<Invalid>) -> Vec<Invalid> {
     const SHOWN: usize = 3;
-    let stood = |it: &Invalid| if let Invalid::Stalled { seconds, .. } = it { *seconds } else { f64::INFINITY };
-    // Who stood still is told node by node in a row: the longest first, and what came before and after stays there.
-    for row in found.chunk_by_mut(|a, b| stood(a).is_finite() == stood(b).is_finite()) {
-        row.sort_by(|a, b| stood(b).total_cmp(&stood(a)));
-    }
-    let mut kept: Vec<Invalid> = Vec::new();
-    let mut kinds: Vec<(std::mem::Discriminant<Invalid>, usize)> = Vec::new();
-    for reason in &found {
-        let kind = std::mem::discriminant(reason);
-        match kinds.iter_mut().find(|(it, _)| *it == kind) {
-            Some((_, count)) => *count += 1,
-            None => kinds.push((kind, 1)),
+    let mut kinds: Vec<Vec<Invalid>> = Vec::new();
+    for reason in found {
+        let is_of = |kind: &&mut Vec<Invalid>| std::mem::discriminant(&kind[0]) == std::mem::discriminant(&reason);
+        match kinds.iter_mut().find(is_of) {
+            Some(kind) => kind.push(reason),
+            None => kinds.push(vec![reason]),
         }
     }
-    for (kind, count) in kinds {
-        let of_kind = found.iter().filter(|reason| std::mem::discriminant(*reason) == kind);
-        kept.extend(of_kind.take(SHOWN).cloned());
-        if count > SHOWN {
-            kept.push(Invalid::More { reasons: count - SHOWN });
-        }
+    // Who stood still longest goes first.
+    let stood = |it: &Invalid| if let Invalid::Stalled { seconds, .. } = it { *seconds } else { 0.0 };
+    for kind in &mut kinds {
+        kind.sort_by(|a, b| stood(b).total_cmp(&stood(a)));
+        let more = kind.len().saturating_sub(SHOWN);
+        kind.truncate(SHOWN);
+        kind.extend((more > 0).then_some(Invalid::More { reasons: more }));
     }
-    kept
+    kinds.concat()
 }
 
 const DIRECTIONS: [Direction; 2] = [Direction::Up, Direction::Down];

@@ -24,14 +24,10 @@ use crate::spec;
 const RATES: [u32; 4] = [1, 10, 100, 500];
 /// How far a link may be off its rate.
 const TOLERANCE: f64 = 0.01;
-/// A bridge has 1,024 ports; tracker, server and the engine's own need some.
-const BRIDGE_PEERS: u64 = 998;
 /// What a container of ours takes of the host's memory, bytes: 7 MiB for the peer, the rest for the engine's shim.
 const MEMORY_OF_ONE: u64 = 16 << 20;
 /// What a process of ours in namespaces takes, bytes: the peer, and the kernel's namespace and interfaces.
 const MEMORY_IN_NAMESPACE: u64 = 6 << 20;
-/// Most peers in namespaces that an experiment file may have.
-const NETNS_PEERS: u64 = 10_000;
 /// Open files that the switch has for each node.
 const FILES_OF_ONE: u64 = 5;
 /// Share of the host's processors that a swarm may take before it measures the host.
@@ -110,19 +106,28 @@ async fn examine(runtime: RuntimeName, stop: &watch::Receiver<Option<Signal>>) -
             let docker = engine.prepare().await?;
             good(format_args!("image {}", docker.image().0));
             // Tracker and server have addresses too.
-            let room =
-                Room { most: BRIDGE_PEERS, addresses: addresses.saturating_sub(2), memory_of_one: MEMORY_OF_ONE };
+            let room = Room {
+                most: room_on(RuntimeName::Docker),
+                addresses: addresses.saturating_sub(2),
+                memory_of_one: MEMORY_OF_ONE,
+            };
             say("links, tried in containers:");
             links(&docker, "engine.memory", &room, stop).await
         }
         (_, Some(netns)) => {
-            let room = Room { most: NETNS_PEERS, addresses: NETNS_PEERS, memory_of_one: MEMORY_IN_NAMESPACE };
+            let most = room_on(RuntimeName::Netns);
+            let room = Room { most, addresses: most, memory_of_one: MEMORY_IN_NAMESPACE };
             say("links, tried in network namespaces:");
             links(&netns, "machine.memory", &room, stop).await
         }
         // Without namespaces there was an engine, or else an error.
         (_, None) => Ok(false),
     }
+}
+
+/// Most peers that an experiment file may have there.
+fn room_on(runtime: RuntimeName) -> u64 {
+    u64::from(spec::room(runtime))
 }
 
 async fn describe_engine(engine: &Engine) -> Result<(), RuntimeError> {
@@ -166,7 +171,7 @@ fn namespace_limits() {
     for (what, found, of_one, cure) in limits {
         let Some(found) = found else { continue };
         let peers = found / of_one;
-        if peers < NETNS_PEERS {
+        if peers < room_on(RuntimeName::Netns) {
             note(format_args!("{found} {what}: enough for about {peers} peers in namespaces (hint: {cure})"));
         } else {
             good(format_args!(

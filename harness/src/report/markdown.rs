@@ -239,12 +239,9 @@ fn completions(page: &mut Page, analysis: &Analysis) {
     );
     page.line("not INVALID together; `–` where so many never had. `distribution.csv` has every step.\n");
     let rows = analysis.summary.iter().map(|row| {
-        let own: Vec<_> = analysis.distribution.iter().filter(|step| step.cell == row.cell).cloned().collect();
-        let reached = SHARES.map(|share| number(distribution::reached(&own, &row.cell, share), 2));
-        [format!("`{}`", row.cell), number(own.first().map(|step| step.completed_at_s), 2)]
-            .into_iter()
-            .chain(reached)
-            .collect()
+        // The first step is the least share there is.
+        let at = |share| number(distribution::reached(&analysis.distribution, &row.cell, share), 2);
+        [format!("`{}`", row.cell), at(0.0)].into_iter().chain(SHARES.map(at)).collect()
     });
     let headings = ["cell", ">first", ">10 %", ">25 %", ">50 %", ">75 %", ">90 %", ">all"];
     page.table(&headings, rows);

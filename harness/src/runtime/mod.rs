@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use peer_image::node::NodeSpec;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 /// Where nodes can run.
@@ -73,7 +74,8 @@ pub trait Deployment: Send + Sync {
 }
 
 /// What a deployment notices of its nodes.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Notice {
     /// A line on a node's standard output (an event) or standard error.
     Line {

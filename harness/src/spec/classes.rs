@@ -34,7 +34,8 @@ fn peers(most: u32) -> impl Fn(&Value) -> Result<u32, Fault> + Copy {
 }
 
 /// How many peers a runtime has room for. Without a word of the file it may be Docker.
-pub(super) fn room(runtime: RuntimeName) -> u32 {
+#[must_use]
+pub fn room(runtime: RuntimeName) -> u32 {
     match runtime {
         RuntimeName::Netns => PEERS_MAX,
         RuntimeName::Auto | RuntimeName::Docker => PEERS_ON_A_BRIDGE,

@@ -24,7 +24,7 @@ use peer_image::node::{Behaviour, Link, OnComplete, Policy, Storage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use classes::room;
+pub use classes::room;
 pub use error::SpecError;
 
 /// Reads and checks an experiment file.

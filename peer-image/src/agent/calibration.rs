@@ -34,7 +34,7 @@ const READ: usize = 64 * 1024;
 /// busy, and little, because the receiver waits for it in the end, and because on a slow link TCP takes what waits in a
 /// long queue for lost and sends it again.
 const AHEAD_MS: u64 = 50;
-const AHEAD_MIN: u64 = 8 * 1024;
+const AHEAD_MIN: u64 = 2 * SEGMENT;
 const AHEAD_MAX: u64 = 4 << 20;
 /// However short it is to be, a link is tried for as long as it takes for so many bytes: enough packets for a rate.
 const ENOUGH: u64 = 32 * 1024;
@@ -124,7 +124,7 @@ async fn send(stream: &mut TcpStream, ns: u64, rate: u64) -> io::Result<()> {
     let ahead = (rate / 8 * AHEAD_MS / 1000).clamp(AHEAD_MIN, AHEAD_MAX);
     SockRef::from(&*stream).set_send_buffer_size(usize::try_from(ahead).unwrap_or(usize::MAX))?;
     let end = clock::monotonic() + ns;
-    let segments = (ahead / 2 / SEGMENT).clamp(2, SEGMENTS_MAX);
+    let segments = (ahead / 2 / SEGMENT).clamp(1, SEGMENTS_MAX);
     let chunk = vec![0; usize::try_from(segments * SEGMENT).unwrap_or(READ)];
     while clock::monotonic() < end {
         stream.write_all(&chunk).await?;

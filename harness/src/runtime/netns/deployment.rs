@@ -148,13 +148,13 @@ impl Shared {
             Answer::Done { id, address } => (id, Ok(address.map(IpAddr::from))),
             Answer::Failed { id, why, machine: true } => (id, Err(RuntimeError::Machine(why))),
             Answer::Failed { id, why, machine: false } => (id, Err(RuntimeError::Trial(why))),
-            Answer::Line { node, stderr, line } => return self.tell(Notice::Line { node, stderr, line }),
-            Answer::Exited { node, code } => {
-                if let Some(life) = self.state().lives.get(&node) {
+            Answer::Notice(notice) => {
+                if let Notice::Exited { node, .. } = &notice
+                    && let Some(life) = self.state().lives.get(node)
+                {
                     life.send_replace(true);
                 }
-                // Nobody but the kernel says when it was for its memory, and it says so to root alone.
-                return self.tell(Notice::Exited { node, code, oom: false });
+                return self.tell(notice);
             }
             Answer::Up | Answer::Refused { .. } => return,
         };

@@ -6,6 +6,8 @@ use std::net::Ipv4Addr;
 use peer_image::node::NodeSpec;
 use serde::{Deserialize, Serialize};
 
+use crate::runtime::Notice;
+
 /// From the controller.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -67,20 +69,6 @@ pub(super) enum Answer {
         /// The machine's doing?
         machine: bool,
     },
-    /// A line that a node wrote.
-    Line {
-        /// The node.
-        node: String,
-        /// On standard error?
-        stderr: bool,
-        /// Without its end.
-        line: String,
-    },
-    /// A node's process ended, after its last line.
-    Exited {
-        /// The node.
-        node: String,
-        /// Its exit code, or 128 and the signal that killed it.
-        code: i64,
-    },
+    /// What was noticed of a node: each line, and after the last one its end.
+    Notice(Notice),
 }

@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 use super::namespaces::{PROGRAM, refuse};
 use super::network::{Cable, MOST, Network};
 use super::protocol::{Answer, Request, Signal};
+use crate::runtime::Notice;
 use crate::runtime::lines::Lines;
 
 /// Longest wait for the end of a node that is to start again.
@@ -273,7 +274,8 @@ impl Switch {
             Ok(status) => status.code().or_else(|| Some(128 + status.signal()?)).map_or(-1, i64::from),
             Err(_) => -1,
         };
-        self.tell(Answer::Exited { node: name, code });
+        // Nobody but the kernel says when it was for its memory, and it says so to root alone.
+        self.tell(Answer::Notice(Notice::Exited { node: name, code, oom: false }));
         end.send_replace(true);
     }
 
@@ -281,7 +283,7 @@ impl Switch {
         let Some(mut from) = from else { return };
         let mut lines = Lines::default();
         let mut buffer = vec![0; 4096];
-        let tell = |line| self.tell(Answer::Line { node: name.to_owned(), stderr, line });
+        let tell = |line| self.tell(Answer::Notice(Notice::Line { node: name.to_owned(), stderr, line }));
         while let Ok(read) = from.read(&mut buffer).await
             && read > 0
         {

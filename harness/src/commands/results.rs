@@ -340,6 +340,10 @@ fn facts(manifest: &Manifest) -> report::Facts {
     if let Some(repeats) = manifest.repeats {
         command.push_str(&format!(" --repeats {repeats}"));
     }
+    // One that `auto` came to, or the command line named, is not in the file; two are.
+    if let Some(runtime) = manifest.facts.get("runtime").filter(|name| !name.contains(',')) {
+        command.push_str(&format!(" --runtime {runtime}"));
+    }
     report::Facts { rows, command }
 }
 

@@ -124,7 +124,7 @@ fn answer(page: &mut Page, analysis: &Analysis) {
         }
     }
     if !told {
-        page.line("No trial has a distribution time; see the findings.");
+        page.line("No valid trial has a distribution time; see the findings.");
     }
     page.line("");
 }
@@ -534,7 +534,7 @@ mod tests {
     #[test]
     fn a_run_without_results_says_so() {
         let text = report(&analyse(&plan(Vec::new()), []), &Facts::default());
-        assert!(text.contains("No trial has a distribution time"));
+        assert!(text.contains("No valid trial has a distribution time"));
     }
 
     #[test]

@@ -138,7 +138,7 @@ fn end_label(series: &Series, index: usize, computed: &ComputedLayout) -> Option
             let place = if point.peers == *ends_at { String::new() } else { format!(" at N = {}", point.peers) };
             format!("{median:.1} s{place}{ratio}")
         }
-        None => "no trial completed".to_owned(),
+        None => "no valid time".to_owned(),
     };
     let y = computed.map_y(last.map_or(*bound, |(_, (_, median, _))| median.max(*bound)));
     Some(Label { y, title: series.label.clone(), detail, colour: COLOURS[index % COLOURS.len()] })
@@ -299,7 +299,7 @@ fn strip(
     let x = WIDTH - frame.right + 12.0;
     let measured = match (cell.distribution_time_median_s, cell.payload_ratio) {
         (Some(time), Some(ratio)) => format!("{time:.1} s, {ratio:.2} × bound"),
-        _ => "no trial completed".to_owned(),
+        _ => "no valid time".to_owned(),
     };
     if missing == 0 {
         text(scene, (x, middle + 4.0), &measured, SMALL_SIZE, false, INK, TextAnchor::Start);
@@ -437,8 +437,8 @@ mod tests {
     fn a_run_without_any_completion_still_has_figures() {
         let cells = [5, 10].map(|n| cell(Architecture::P2p, n, 1));
         let analysis = analyse(&plan(cells.into()), []);
-        assert!(over_n(&analysis).unwrap().contains("no trial completed"));
-        assert!(completions(&analysis).unwrap().contains("no trial completed"));
+        assert!(over_n(&analysis).unwrap().contains("no valid time"));
+        assert!(completions(&analysis).unwrap().contains("no valid time"));
     }
 
     #[test]

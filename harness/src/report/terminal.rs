@@ -12,6 +12,13 @@ const CELL: usize = 34;
 const SHOWN: usize = 8;
 const HEADINGS: [&str; 7] = ["cell", "N", "time, s", "bound, s", "ratio", "payload", "verdict"];
 
+/// What to do about an INVALID trial.
+const INVALID: &str = "\
+hint: INVALID means that something beside the swarm may have decided the time. End what else runs
+  on this machine, or ask for slower links or fewer peers: `harness doctor` says what it carries.
+  Then `--resume` runs again what is INVALID. The limits are `validity:` in the experiment file.
+";
+
 /// The table of cells and the findings, as plain text with a line end.
 #[must_use]
 pub fn summary(analysis: &Analysis) -> String {
@@ -33,6 +40,9 @@ pub fn summary(analysis: &Analysis) -> String {
     }
     if let Some(more) = (errors + warnings).checked_sub(SHOWN).filter(|more| *more > 0) {
         writeln!(out, "… and {more} more in the report").expect("writing to a string cannot fail");
+    }
+    if analysis.summary.iter().any(|row| row.invalid > 0) {
+        out.push_str(INVALID);
     }
     out
 }
@@ -138,6 +148,15 @@ mod tests {
     fn a_run_ends_with_a_table() {
         insta::assert_snapshot!("complete", summary(&textbook()));
         insta::assert_snapshot!("churned", summary(&churned()));
+    }
+
+    #[test]
+    fn what_is_invalid_comes_with_what_to_do_about_it() {
+        let mut analysis = textbook();
+        assert!(!summary(&analysis).contains("hint: INVALID"));
+        analysis.summary[0].invalid = 1;
+        let text = summary(&analysis);
+        assert!(text.contains("`--resume`") && text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
     }
 
     #[test]

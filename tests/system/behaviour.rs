@@ -17,9 +17,10 @@ async fn a_peer_that_uploads_damaged_blocks_is_banned_and_all_others_complete() 
     let engine = Engine::shared().await;
     let bench = Bench::new(&Experiment {
         name: "corrupting",
-        who: "classes:\n  honest: { count: 3 }\n  bad: { count: 1, behaviour: corrupting }",
-        // Far less than the peers have to give each other: what the bad one has is wanted.
-        server: "4 mbit",
+        who: "classes:\n  honest: { count: 2 }\n  bad: { count: 1, behaviour: corrupting }",
+        // Far less than the peers have to give each other, and for long: whoever the server serves last, and whenever
+        // the bad one gets its first pieces, what it has is wanted.
+        server: "2 mbit",
         ..Experiment::default()
     });
     let done = bench.run().await;
@@ -27,11 +28,11 @@ async fn a_peer_that_uploads_damaged_blocks_is_banned_and_all_others_complete() 
     engine.assert_nothing_left(&done.id()).await;
     let bad = only_one(&done, "bad");
     let rows = done.table("peers.csv");
-    assert_eq!(rows.len(), 4);
+    assert_eq!(rows.len(), 3);
     assert!(rows.iter().all(|row| row["outcome"] == "completed" && row["pieces"] == "32"), "{rows:?}");
     let discarded = rows.iter().any(|row| row["discarded_bytes"] != "0");
     assert!(discarded, "what was damaged was discarded: {rows:?}");
-    let banned = done.reported("p2p-n4").into_iter().filter_map(|(_, event)| match event {
+    let banned = done.reported("p2p-n3").into_iter().filter_map(|(_, event)| match event {
         Event::Banned { neighbour, .. } => Some(neighbour),
         _ => None,
     });

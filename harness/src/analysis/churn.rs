@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use peer_image::event::Leave;
 
+use super::conclude::since;
 use super::lives::Observed;
-use super::metrics::{ChurnRow, ChurnStatus, since};
+use super::metrics::{ChurnRow, ChurnStatus};
 use crate::plan::{Action, Cell, Event, Keeps, Trial};
 
 /// A goodbye may be seen this much before its planned moment, for the clocks' error, seconds.

@@ -15,9 +15,11 @@ use crate::plan::Trial;
 pub const START_SKEW_S: f64 = 0.020;
 /// Largest share of duplicates that is not worth a word.
 pub const DUPLICATE_SHARE: f64 = 0.01;
-/// Smallest payload ratio that is not worth a word: without TCP timestamps a link carries 0.8 % more payload than
-/// the constant says, and a token bucket begins full.
+/// Smallest payload ratio that is not worth a word, but for what token buckets give: without TCP timestamps a link
+/// carries 0.8 % more payload than the constant says.
 pub const PAYLOAD_RATIO: f64 = 0.985;
+/// Largest share of the bound that token buckets may give and that is not worth a word.
+pub const HEAD_START: f64 = 0.01;
 /// Largest lateness of a departure or return that is not worth a word, seconds.
 pub const CHURN_LATE_S: f64 = 0.5;
 /// Largest error of a node's clock that is not worth a word, seconds.
@@ -97,6 +99,13 @@ pub enum What {
     BelowPayloadBound {
         /// D over the payload-rate bound.
         payload_ratio: f64,
+    },
+    /// The file is small beside the links' token buckets.
+    HeadStart {
+        /// How much shorter than the bound D may be for them, seconds.
+        seconds: f64,
+        /// The same as a share of the bound.
+        share: f64,
     },
     /// A process ended that nobody wanted to end.
     Death {
@@ -220,6 +229,7 @@ impl What {
             Self::NoResult { .. } | Self::Invalid(_) => Severity::Error,
             Self::Disturbed(_)
             | Self::BelowPayloadBound { .. }
+            | Self::HeadStart { .. }
             | Self::Death { .. }
             | Self::Mtu { .. }
             | Self::StartSkew { .. }
@@ -249,6 +259,13 @@ impl fmt::Display for What {
                 f,
                 "payload ratio {payload_ratio:.4} is below {PAYLOAD_RATIO}: more got through than the headers leave \
                  room for"
+            ),
+            Self::HeadStart { seconds, share } => write!(
+                f,
+                "links that were silent may send a full token bucket at once, which is worth {:.1} ms or {:.1} % of the \
+                 bound: so much too small a ratio may be (a larger file makes it less)",
+                seconds * 1e3,
+                share * 100.0
             ),
             Self::Death { node, how } => write!(f, "`{node}` died: {how}"),
             Self::Mtu { nodes, mtu } => {
@@ -319,10 +336,16 @@ fn results(row: &TrialRow, found: &mut Vec<What>) {
     if row.distribution_time_s.is_none() {
         found.push(What::NoResult { outcome: row.outcome, reason: row.reason.clone() });
     }
+    let Some(((bound, payload_bound), head_start)) = row.bound_s.zip(row.bound_payload_s).zip(row.head_start_s) else {
+        return;
+    };
     // Below the link-rate bound it is INVALID.
-    let above = row.ratio.is_some_and(|ratio| ratio >= 1.0);
-    if let Some(payload_ratio) = row.payload_ratio.filter(|ratio| above && *ratio < PAYLOAD_RATIO) {
-        found.push(What::BelowPayloadBound { payload_ratio });
+    let between = bound - head_start..payload_bound * PAYLOAD_RATIO - head_start;
+    if row.distribution_time_s.is_some_and(|time| between.contains(&time)) {
+        found.extend(row.payload_ratio.map(|payload_ratio| What::BelowPayloadBound { payload_ratio }));
+    }
+    if head_start > bound * HEAD_START {
+        found.push(What::HeadStart { seconds: head_start, share: head_start / bound });
     }
 }
 

@@ -8,7 +8,7 @@ use peer_image::event::{
 use peer_image::node::{Behaviour, FileSpec, Gate, Link, NodeSpec, OnComplete, Policy, Role, Storage};
 
 use super::bounds;
-use super::metrics::measure;
+use super::conclude::measure;
 use super::summary::{Analysis, analyse};
 use crate::events::record::{Event, Line, Outcome, Record};
 use crate::plan::{Action, Architecture, Cell, Class, Keeps, Node, Plan, Settings, Trial};

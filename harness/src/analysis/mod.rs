@@ -3,8 +3,10 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | [`bounds`] | the formulas: the lower limit on the distribution time, and which term binds |
+//! | `head_start` | what token buckets allow beyond the links' rates |
 //! | [`lives`] | a trial's log, folded into the lives of its nodes |
-//! | [`metrics`] | one row per peer, per trial and per cell: every heading of a report is a field here |
+//! | [`metrics`] | the rows: every heading of a table of results is a field here |
+//! | [`conclude`] | a trial's rows from its plan and its log |
 //! | [`distribution`] | when the peers of a cell completed, as a distribution function |
 //! | [`flows`] | who sent how much to whom, and how full links were over time |
 //! | [`validity`] | whether a trial is to be believed |
@@ -16,9 +18,11 @@
 
 pub mod bounds;
 mod churn;
+pub mod conclude;
 pub mod distribution;
 pub mod findings;
 pub mod flows;
+mod head_start;
 pub mod lives;
 pub mod metrics;
 mod peers;

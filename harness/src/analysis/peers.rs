@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use peer_image::event::{Counters, Leave, Progress, Queue};
 use peer_image::node::Role;
 
+use super::conclude::{completion, since};
 use super::lives::{Exit, Life, NodeLog, Observed};
-use super::metrics::{ChurnRow, PeerOutcome, PeerRow, completion, since};
+use super::metrics::{ChurnRow, PeerOutcome, PeerRow};
 use crate::events::record::Outcome;
 use crate::plan::{Action, Cell, Node, Trial};
 

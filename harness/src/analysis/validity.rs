@@ -37,6 +37,8 @@ pub enum Invalid {
         measured: f64,
         /// The bound at link rate, seconds.
         bound: f64,
+        /// How much sooner the links' token buckets let it be, seconds.
+        head_start: f64,
     },
     /// A link carried something else than its rate when it was tried.
     LinkOff {
@@ -160,10 +162,11 @@ impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mbit = |rate: f64| rate / 1e6;
         match self {
-            Self::BelowBound { measured, bound } => write!(
+            Self::BelowBound { measured, bound, head_start } => write!(
                 f,
-                "measured {measured:.3} s is below the bound of {bound:.3} s: no link can do that; a mistake until \
-                 shown otherwise"
+                "measured {measured:.3} s is below the bound of {bound:.3} s, by more than the {:.1} ms that full \
+                 token buckets give: no link can do that, so it is a mistake until shown otherwise",
+                head_start * 1e3
             ),
             Self::LinkOff { node, direction, planned, carried } => {
                 let (planned, carried) = (mbit(*planned as f64), mbit(*carried));
@@ -225,9 +228,10 @@ impl fmt::Display for Invalid {
 pub(super) fn judge(limits: &Validity, trial: &Trial, observed: &Observed, row: &TrialRow) -> Vec<Invalid> {
     let mut found = Vec::new();
     if let Some((measured, bound)) = row.distribution_time_s.zip(row.bound_s)
-        && measured < bound
+        && let head_start = row.head_start_s.unwrap_or_default()
+        && measured < bound - head_start
     {
-        found.push(Invalid::BelowBound { measured, bound });
+        found.push(Invalid::BelowBound { measured, bound, head_start });
     }
     for node in trial.nodes.iter().filter(|node| node.role != Role::Tracker) {
         let log = observed.node(&node.name);

@@ -4,8 +4,9 @@ use crate::analysis::bounds::PAYLOAD_SHARE;
 use peer_image::event::{Calibration, Carried, Counters, Event as NodeEvent, Host, Progress, Queue};
 
 use super::*;
+use crate::analysis::conclude::measure;
 use crate::analysis::fixture::{GO, Log, S, cell};
-use crate::analysis::metrics::{Measured, Verdict, measure};
+use crate::analysis::metrics::{Measured, Verdict};
 use crate::plan::{Action, Architecture, Cell, Keeps};
 
 /// What a link of so many mbit carries in a second, as a share of its rate.
@@ -251,4 +252,31 @@ fn what_failed_or_was_stopped_is_not_called_invalid() {
     assert!(told.iter().any(|line| line == "`peer-1` stood still for 2.00 s"), "{told:?}");
     assert!(told.iter().all(|line| !line.contains("INVALID")), "{told:?}");
     assert_eq!(judged(&cell, &log).trial.verdict, Verdict::BrokenOff);
+}
+
+#[test]
+fn a_time_below_the_bound_by_more_than_the_buckets_give() {
+    let cell = cell(Architecture::P2p, 10, 1);
+    // Eleven buckets of 16,000 bytes on 80 mbit: 17.6 ms.
+    let bound = 32.0 * 1024.0 * 1024.0 * 8.0 * 10.0 / 80e6;
+    let log = Log::complete(&cell.trials[0], bound - 0.017);
+    assert_eq!(judged(&cell, &log).trial.verdict, Verdict::Valid);
+    let log = Log::complete(&cell.trials[0], bound - 0.018);
+    let reason = reason(&cell, &log);
+    assert!(
+        reason.starts_with("measured 33.536 s is below the bound of 33.554 s, by more than the 17.6 ms"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_file_that_is_small_beside_the_buckets_is_told() {
+    let mut cell = cell(Architecture::P2p, 10, 1);
+    let told = |cell: &Cell, seconds| {
+        let log = Log::complete(&cell.trials[0], seconds);
+        judged(cell, &log).findings.iter().any(|finding| finding.what.to_string().contains("1.3 % of the bound"))
+    };
+    assert!(!told(&cell, 40.0));
+    cell.trials[0].file.size = 1_310_720;
+    assert!(told(&cell, 2.0));
 }

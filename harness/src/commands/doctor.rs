@@ -8,8 +8,9 @@ use tokio::sync::watch;
 use peer_image::event::{Event, Kernel};
 
 use super::{complain, run, say};
+use crate::analysis::conclude::conclude;
 use crate::analysis::lives::Observed;
-use crate::analysis::metrics::{self, Measured};
+use crate::analysis::metrics::Measured;
 use crate::events::log::{Reader, Writer};
 use crate::events::record::Line;
 use crate::exit::Exit;
@@ -372,5 +373,5 @@ async fn attempt<R: Runtime>(
         }
         observed.take(&line);
     }
-    Ok(Attempt { ended, measured: metrics::conclude(cell, trial, &observed), observed, kernel })
+    Ok(Attempt { ended, measured: conclude(cell, trial, &observed), observed, kernel })
 }

@@ -17,8 +17,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::analysis::conclude::conclude;
 use crate::analysis::lives::Observed;
-use crate::analysis::metrics::{self, Measured};
+use crate::analysis::metrics::Measured;
 use crate::analysis::summary::{self, Analysis};
 use crate::events::log::{ReadError, Reader};
 use crate::plan::{self, Cell, Plan, Trial};
@@ -292,7 +293,7 @@ pub fn measure(
     for line in reader {
         observed.take(&line?);
     }
-    Ok(Some(metrics::conclude(cell, trial, &observed)))
+    Ok(Some(conclude(cell, trial, &observed)))
 }
 
 /// What all logs come to that are there.

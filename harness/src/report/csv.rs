@@ -55,7 +55,7 @@ const DISTRIBUTION: &[Column<DistributionRow>] = columns!(DistributionRow:
 
 const TRIALS: &[Column<TrialRow>] = columns!(TrialRow:
     cell, architecture, peers, repeat, attempt, verdict, invalid, outcome, reason, distribution_time_s, bound_s,
-    bound_payload_s, binding_term, ratio, payload_ratio, efficiency, launch_s, start_skew_p50_s, start_skew_max_s, to_complete, completed,
+    bound_payload_s, binding_term, head_start_s, ratio, payload_ratio, efficiency, launch_s, start_skew_p50_s, start_skew_max_s, to_complete, completed,
     completion_median_s, completion_p90_s, completion_max_s, server_up_bytes, peers_up_bytes, peers_down_bytes,
     offload_share, duplicate_share, idle_uninterested_share, idle_choked_share, idle_unrequested_share, absent_share,
     fairness_jain, overhead_share, link_error_max_share, host_busy_share, host_busy_max_share, host_softirq_max_share,

@@ -3,6 +3,7 @@
 use peer_image::event::{ErrorKind, Event as NodeEvent, Leave, Progress};
 
 use super::*;
+use crate::analysis::bounds::Term;
 use crate::analysis::findings::{Severity, What};
 use crate::analysis::fixture::{GO, Log, S, cell};
 use crate::analysis::validity::Invalid;

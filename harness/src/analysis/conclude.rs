@@ -1,0 +1,266 @@
+//! From a trial's plan and its log to its rows ([`super::metrics`]).
+
+use peer_image::event::is_to_complete;
+use peer_image::node::{Behaviour, Role};
+
+use super::bounds::{self, Bound, PAYLOAD_SHARE, Swarm};
+use super::churn;
+use super::findings;
+use super::flows;
+use super::head_start::head_start;
+use super::lives::{self, Observed};
+use super::metrics::{ChurnRow, ChurnStatus, Measured, PeerOutcome, PeerRow, TrialOutcome, TrialRow, Verdict};
+use super::peers;
+use super::statistics::{jain, median, most, quantile};
+use super::validity::{self, Invalid};
+use crate::events::record::{Line, Outcome};
+use crate::plan::{Architecture, Cell, Node, Trial};
+
+/// Concludes one trial from its plan and the lines of its log, in the log's order. Pure.
+#[must_use]
+pub fn measure<'a>(cell: &Cell, trial: &Trial, lines: impl IntoIterator<Item = &'a Line>) -> Measured {
+    conclude(cell, trial, &lives::fold(lines))
+}
+
+/// Concludes one trial from its plan and what its log tells. Pure.
+#[must_use]
+pub fn conclude(cell: &Cell, trial: &Trial, observed: &Observed) -> Measured {
+    let completions = trial.nodes.iter().map(|node| completion(observed, node));
+    let last = last_completion(&trial.nodes, &completions.collect::<Vec<_>>());
+    let distribution_time_s = last.filter(|_| observed.outcome == Some(Outcome::Completed));
+    let horizon = distribution_time_s.unwrap_or_else(|| last_sign(observed));
+
+    let churn = churn::rows(cell, trial, observed);
+    let peers: Vec<PeerRow> = trial
+        .nodes
+        .iter()
+        .filter(|node| is_to_complete(node.role))
+        .map(|node| peers::row(cell, trial, node, observed, &churn, horizon))
+        .collect();
+    let mut row = trial_row(cell, trial, observed, &peers, &churn, distribution_time_s, horizon);
+    let invalid = validity::judge(&cell.settings.validity, trial, observed, &row);
+    row.verdict = verdict(&row, observed, &invalid);
+    if row.verdict == Verdict::Invalid {
+        row.invalid = invalid.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    }
+    let findings = findings::of_trial(trial, observed, &peers, &churn, &row, invalid);
+    let transfers = flows::transfers(cell, trial, observed);
+    let utilisation = flows::utilisation(cell, trial, observed, horizon);
+    Measured { trial: row, peers, churn, transfers, utilisation, findings }
+}
+
+fn verdict(row: &TrialRow, observed: &Observed, invalid: &[Invalid]) -> Verdict {
+    match row.outcome {
+        TrialOutcome::Completed if invalid.is_empty() => Verdict::Valid,
+        TrialOutcome::Completed => Verdict::Invalid,
+        TrialOutcome::Timeout if !invalid.is_empty() => Verdict::Invalid,
+        // Its end is there, and what it speaks of is not.
+        TrialOutcome::LogIncomplete if observed.outcome.is_some() => Verdict::Invalid,
+        TrialOutcome::Timeout | TrialOutcome::Failed => Verdict::Failed,
+        TrialOutcome::Interrupted | TrialOutcome::LogIncomplete => Verdict::BrokenOff,
+    }
+}
+
+fn trial_row(
+    cell: &Cell,
+    trial: &Trial,
+    observed: &Observed,
+    peers: &[PeerRow],
+    churn: &[ChurnRow],
+    distribution_time_s: Option<f64>,
+    horizon: f64,
+) -> TrialRow {
+    let architecture = cell.settings.architecture;
+    let swarm = Swarm::of_nodes(trial.file.size, &trial.nodes);
+    let bound: Option<Bound> = swarm.and_then(|swarm| bounds::bound(architecture, &swarm));
+    let ratio = distribution_time_s.zip(bound.as_ref()).map(|(time, bound)| time / bound.seconds);
+    let (outcome, reason) = outcome(cell, observed, peers, distribution_time_s);
+
+    let waited: Vec<&PeerRow> = peers.iter().filter(|peer| peer.to_complete).collect();
+    let times: Vec<f64> = waited.iter().filter_map(|peer| peer.completed_at_s).collect();
+    let late: Vec<f64> = first_lateness(trial, observed);
+    let server_up_bytes = servers(trial).map(|node| peers::sent(observed.node(&node.name))).sum();
+    let peers_up_bytes = total(peers, |peer| peer.up_bytes);
+    let peers_down_bytes = total(peers, |peer| peer.down_bytes);
+    let [uninterested, choked, unrequested, absent] = capacity_shares(architecture, trial, observed, horizon);
+    let drops = |node: &Node| {
+        let counters = peers::counters(observed.node(&node.name));
+        counters.up.drops + counters.down.drops
+    };
+    let host = validity::host_load(observed, horizon);
+    // Over all links the bytes up are the bytes down; the download side has all of a peer's file bytes in it.
+    let carried = total(peers, |peer| peer.link_down_bytes);
+    let received = peers.iter().filter(|peer| peer.down_bytes > 0);
+    let given: Vec<f64> = received.map(|peer| peer.up_bytes as f64 / peer.down_bytes as f64).collect();
+    let executed: Vec<&ChurnRow> = churn.iter().filter(|row| row.status == ChurnStatus::Executed).collect();
+
+    TrialRow {
+        cell: cell.id.clone(),
+        levels: cell.levels.clone(),
+        architecture,
+        peers: count(peers),
+        repeat: trial.repeat,
+        attempt: observed.attempt,
+        verdict: Verdict::BrokenOff,
+        invalid: String::new(),
+        outcome,
+        reason,
+        distribution_time_s,
+        bound_s: bound.as_ref().map(|bound| bound.seconds),
+        bound_payload_s: bound.as_ref().map(|bound| bound.payload_seconds),
+        binding_term: bound.as_ref().map(|bound| bound.term),
+        head_start_s: bound.as_ref().map(|bound| head_start(bound.term, trial, observed)),
+        ratio,
+        payload_ratio: ratio.map(|ratio| ratio * PAYLOAD_SHARE),
+        efficiency: ratio.map(|ratio| 1.0 / ratio),
+        launch_s: launch(trial, observed),
+        start_skew_p50_s: median(&late),
+        start_skew_max_s: most(&late),
+        to_complete: count(&waited),
+        completed: waited.iter().filter(|peer| peer.outcome == PeerOutcome::Completed).map(|_| 1).sum(),
+        completion_median_s: median(&times),
+        completion_p90_s: quantile(&times, 0.9),
+        completion_max_s: most(&times),
+        server_up_bytes,
+        peers_up_bytes,
+        peers_down_bytes,
+        offload_share: share(peers_up_bytes as f64, (peers_up_bytes + server_up_bytes) as f64),
+        duplicate_share: share(total(peers, |peer| peer.duplicate_bytes) as f64, peers_down_bytes as f64),
+        idle_uninterested_share: uninterested,
+        idle_choked_share: choked,
+        idle_unrequested_share: unrequested,
+        absent_share: absent,
+        fairness_jain: jain(&given),
+        overhead_share: share(carried.saturating_sub(peers_down_bytes) as f64, carried as f64),
+        link_error_max_share: link_error(trial, observed),
+        host_busy_share: host.busy,
+        host_busy_max_share: host.busy_max,
+        host_softirq_max_share: host.softirq_max,
+        host_steal_share: host.steal,
+        cpu_pressure_share: host.cpu_pressure,
+        memory_pressure_share: host.memory_pressure,
+        memory_available_min_bytes: host.memory_available_min,
+        link_drops: trial.nodes.iter().map(drops).sum(),
+        lines_lost: observed.controller_lost
+            + observed.nodes.values().flat_map(|log| &log.lives).map(|life| life.lost).sum::<u64>(),
+        churn_planned: count(churn),
+        churn_executed: count(&executed),
+        churn_late_max_s: most(&executed.iter().filter_map(|row| row.late_s).collect::<Vec<_>>()),
+        rejoins: peers.iter().map(|peer| peer.rejoins).sum(),
+    }
+}
+
+/// When a node had the whole file for the first time, seconds after the common start: of the lives that say so,
+/// the first whose common start is known.
+pub(super) fn completion(observed: &Observed, node: &Node) -> Option<f64> {
+    let lives = &observed.node(&node.name).lives;
+    lives.iter().find_map(|life| Some(since(life.completed?, observed.go(&node.name, life)?)))
+}
+
+/// From the common start to a moment of the same clock, seconds.
+pub(super) fn since(mono: u64, go: u64) -> f64 {
+    (i128::from(mono) - i128::from(go)) as f64 / 1e9
+}
+
+/// D, if every peer that it waits for completed, and there is one.
+fn last_completion(nodes: &[Node], completions: &[Option<f64>]) -> Option<f64> {
+    let waited = nodes.iter().zip(completions).filter(|(node, _)| is_to_complete(node.role) && node.to_complete);
+    most(&waited.map(|(_, at)| *at).collect::<Option<Vec<f64>>>()?)
+}
+
+/// The last sign of any node, seconds after the common start.
+fn last_sign(observed: &Observed) -> f64 {
+    let lives = observed.nodes.iter().flat_map(|(name, log)| log.lives.iter().map(move |life| (name, life)));
+    let signs = lives.filter_map(|(name, life)| Some(since(life.last_mono, observed.go(name, life)?)));
+    signs.fold(0.0, f64::max)
+}
+
+fn servers(trial: &Trial) -> impl Iterator<Item = &Node> {
+    trial.nodes.iter().filter(|node| matches!(node.role, Role::HttpServer | Role::InitialSeed))
+}
+
+fn first_lateness(trial: &Trial, observed: &Observed) -> Vec<f64> {
+    let nodes = trial.nodes.iter().filter(|node| node.role != Role::Tracker);
+    nodes.filter_map(|node| peers::first_lateness(observed.node(&node.name))).collect()
+}
+
+/// Shares of the upload capacity until `horizon`: idle for lack of interest, choked, without a request; absent.
+fn capacity_shares(architecture: Architecture, trial: &Trial, observed: &Observed, horizon: f64) -> [Option<f64>; 4] {
+    let counts = |node: &&Node| match node.role {
+        Role::HttpServer | Role::InitialSeed => true,
+        Role::Leecher => architecture == Architecture::P2p && node.behaviour == Behaviour::Honest,
+        Role::HttpClient | Role::Tracker => false,
+    };
+    let (mut capacity, mut lost) = (0.0, [0.0; 4]);
+    for node in trial.nodes.iter().filter(counts) {
+        let Some(link) = node.link else { continue };
+        let rate = link.up as f64;
+        let (idle, present) = peers::upload_time(observed, &node.name, horizon);
+        capacity += rate * horizon;
+        for (sum, idle) in lost.iter_mut().zip(idle) {
+            *sum += rate * idle;
+        }
+        lost[3] += rate * (horizon - present).max(0.0);
+    }
+    lost.map(|lost| share(lost, capacity))
+}
+
+/// The largest deviation of a link from its rate when it was tried.
+fn link_error(trial: &Trial, observed: &Observed) -> Option<f64> {
+    let errors =
+        trial.nodes.iter().filter_map(|node| Some((node.link?, observed.node(&node.name)))).flat_map(|(link, log)| {
+            let tried = log.lives.iter().filter_map(|life| life.calibrated);
+            tried.flat_map(move |it| [(link.up, it.up), (link.down, it.down)])
+        });
+    let errors = errors.map(|(rate, carried)| (carried.link_rate().unwrap_or(0.0) / rate as f64 - 1.0).abs());
+    errors.reduce(f64::max)
+}
+
+fn outcome(cell: &Cell, observed: &Observed, peers: &[PeerRow], time: Option<f64>) -> (TrialOutcome, String) {
+    let missing = || {
+        let missing = peers.iter().filter(|peer| peer.to_complete && peer.completed_at_s.is_none());
+        missing.map(|peer| format!("`{}` {}", peer.node, peer.outcome)).collect::<Vec<_>>().join(", ")
+    };
+    match &observed.outcome {
+        Some(Outcome::Completed) if time.is_some() => (TrialOutcome::Completed, String::new()),
+        Some(Outcome::Completed) if peers.iter().all(|peer| !peer.to_complete) => {
+            (TrialOutcome::Completed, "the schedule left no peer that was to complete".to_owned())
+        }
+        Some(Outcome::Completed) => {
+            (TrialOutcome::LogIncomplete, format!("no completion time in the log: {}", missing()))
+        }
+        Some(Outcome::Timeout { .. }) => {
+            let limit = cell.settings.timeout;
+            (TrialOutcome::Timeout, format!("not complete after {limit} s: {}", missing()))
+        }
+        Some(Outcome::Failed { reason }) => (TrialOutcome::Failed, reason.clone()),
+        Some(Outcome::Interrupted) => (TrialOutcome::Interrupted, "stopped by the user".to_owned()),
+        None => (TrialOutcome::LogIncomplete, "the log stops before the trial's end".to_owned()),
+    }
+}
+
+fn total(peers: &[PeerRow], of: impl Fn(&PeerRow) -> u64) -> u64 {
+    peers.iter().map(of).sum()
+}
+
+fn count<T>(rows: &[T]) -> u32 {
+    u32::try_from(rows.len()).expect("a trial has fewer than 2^32 rows: node counts are u32")
+}
+
+fn share(part: f64, whole: f64) -> Option<f64> {
+    (whole > 0.0).then(|| part / whole)
+}
+
+/// From the trial's first line to the common start, seconds.
+fn launch(trial: &Trial, observed: &Observed) -> Option<f64> {
+    let (begun, boot_id) = observed.begun.as_ref()?;
+    let tracker = trial.nodes.iter().find(|node| node.role == Role::Tracker)?;
+    let gate = observed.node(&tracker.name).lives.first()?.boot_id.as_ref()?;
+    let shares_clock = gate == boot_id && !boot_id.is_empty();
+    let ns = observed.gate_open.filter(|_| shares_clock)?.checked_sub(*begun)?;
+    Some(ns as f64 / 1e9)
+}
+
+#[cfg(test)]
+#[path = "conclude_tests.rs"]
+mod tests;

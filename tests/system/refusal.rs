@@ -152,6 +152,18 @@ async fn an_engine_that_does_not_give_net_admin_is_named_as_such() {
 /// `harness run --out mount/reports`, where `mount` is a file system in memory that only this command sees; as root,
 /// or else as root of a user namespace. In the end it says which files there are.
 fn run_on_a_disk(bench: &Bench, options: &str) -> crate::bench::Running {
+    on_a_disk(
+        bench,
+        options,
+        "\"$0\" run experiment.yaml --out mount/reports
+        code=$?
+        find mount -type f
+        exit $code",
+    )
+}
+
+/// Runs a script with a small disk at `mount/`; `$0` is the harness.
+fn on_a_disk(bench: &Bench, options: &str, script: &str) -> crate::bench::Running {
     let mount = bench.path().join("mount");
     std::fs::create_dir(&mount).expect("the directory is new");
     let mut command = Command::new("unshare");
@@ -159,13 +171,7 @@ fn run_on_a_disk(bench: &Bench, options: &str) -> crate::bench::Running {
     if !rustix::process::geteuid().is_root() {
         command.arg("--map-root-user");
     }
-    let script = format!(
-        "mount -t tmpfs -o {options} none mount || exit 99
-        \"$0\" run experiment.yaml --out mount/reports
-        code=$?
-        find mount -type f
-        exit $code"
-    );
+    let script = format!("mount -t tmpfs -o {options} none mount || exit 99\n{script}");
     command.args(["sh", "-c", &script]).arg(binary::harness());
     bench.spawn(command)
 }
@@ -206,6 +212,28 @@ async fn a_disk_that_fills_up_in_a_trial_ends_the_run_and_leaves_nothing_on_the_
     done.ended_with(4);
     assert!(done.stderr.contains("events.jsonl") && done.stderr.to_lowercase().contains("no space left"), "{done}");
     engine.assert_nothing_left(&run).await;
+}
+
+#[tokio::test]
+async fn when_there_is_room_again_resume_completes_what_a_full_disk_cut_off() {
+    let engine = Engine::shared().await;
+    let bench = Bench::new(&Experiment { name: "refilled", ..Experiment::default() });
+    // What is on the disk outlives it as a copy, where the bench looks for results.
+    let script = "\"$0\" run experiment.yaml --out mount/reports && exit 98
+        mount -o remount,size=16m mount || exit 99
+        \"$0\" run experiment.yaml --out mount/reports --resume
+        code=$?
+        cp -r mount/reports reports
+        exit $code";
+    let done = on_a_disk(&bench, "size=28k", script).end().await;
+    done.ended_with(0);
+    assert!(done.stderr.to_lowercase().contains("no space left"), "{done}");
+    engine.assert_nothing_left(&done.id()).await;
+    let trials = done.table("trials.csv");
+    assert_eq!(trials.len(), 1, "{trials:?}");
+    assert_eq!((trials[0]["verdict"].as_str(), trials[0]["lines_lost"].as_str()), ("valid", "0"), "{trials:?}");
+    assert_eq!(done.table("peers.csv").len(), 4);
+    assert_eq!(done.plan().cells.len(), 1, "the plan is whole");
 }
 
 #[tokio::test]

@@ -194,7 +194,7 @@ pub struct TrialRow {
     pub reason: String,
     /// D: when the last peer that was to complete had the whole file ([`PeerRow::completed_at_s`]).
     pub distribution_time_s: Option<f64>,
-    /// The formula's lower limit on D at link rate, for the peers that were to complete ([`bounds`]).
+    /// The formula's lower limit on D at link rate, for the peers that were to complete ([`super::bounds`]).
     pub bound_s: Option<f64>,
     /// The same at payload rate: ×1514/1448.
     pub bound_payload_s: Option<f64>,

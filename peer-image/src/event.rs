@@ -166,6 +166,9 @@ pub struct Progress {
     /// Bytes sent, by neighbour.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub up: BTreeMap<String, u64>,
+    /// Connections that ended before this life did, by neighbour: what was under way on them is lost.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parted: BTreeMap<String, u64>,
     /// Bytes that were received a second time.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub duplicate: u64,

@@ -80,6 +80,11 @@ pub(super) fn sent_to(log: &NodeLog, neighbour: &str) -> u64 {
     sum_of_last(log, |progress| &progress.up, |name| name == neighbour)
 }
 
+/// Connections with one neighbour that ended while a node lived.
+pub(super) fn parted_from(log: &NodeLog, neighbour: &str) -> u64 {
+    sum_of_last(log, |progress| &progress.parted, |name| name == neighbour)
+}
+
 /// File bytes that a node received from one neighbour, over its lives.
 pub(super) fn received_from(log: &NodeLog, neighbour: &str) -> u64 {
     sum_of_last(log, |progress| &progress.down, |name| name == neighbour)

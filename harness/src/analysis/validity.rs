@@ -375,8 +375,11 @@ fn conserved(trial: &Trial, observed: &Observed, found: &mut Vec<Invalid>) {
             let received = peers::received_from(receiver, &from.name);
             let untold = |log: &NodeLog, rate: Option<u64>| killed(log) * UNTOLD_S * rate.unwrap_or(0) / 8;
             let stayed = stayed(sender) && stayed(receiver) && observed.outcome == Some(Outcome::Completed);
-            let cuts = (sender.lives.len() + receiver.lives.len()).saturating_sub(1) as u64;
-            let under_way = if stayed { UNDER_WAY } else { cuts * CUT };
+            let ends = (sender.lives.len() + receiver.lives.len()).saturating_sub(1) as u64;
+            // Both sides see most ends; one that is cut off sees none.
+            let parted = peers::parted_from(sender, &to.name).max(peers::parted_from(receiver, &from.name));
+            let cuts = ends + parted;
+            let under_way = if stayed { UNDER_WAY + parted * CUT } else { cuts * CUT };
             let allowed = if sent >= received {
                 under_way + untold(receiver, to.link.map(|link| link.down))
             } else {

@@ -237,6 +237,24 @@ fn books_that_do_not_balance() {
 }
 
 #[test]
+fn what_was_under_way_when_a_connection_ended_is_not_missing() {
+    let lacking = |bytes: u64, parted: u64| {
+        let (cell, mut log) = good();
+        let size = cell.trials[0].file.size;
+        let down = [("server".to_owned(), size - bytes)].into();
+        let parted = [("server".to_owned(), parted)].into();
+        let short = Progress { down, parted, ..Progress::default() };
+        plant(&mut log, "peer-2", vec![(GO + 40 * S, NodeEvent::Progress(short))]);
+        judged(&cell, &log).trial.verdict
+    };
+    // Between two that never parted 64 KiB may be on the way to the end.
+    assert_eq!(lacking(64 << 10, 0), Verdict::Valid);
+    assert_eq!(lacking(80 << 10, 0), Verdict::Invalid);
+    assert_eq!(lacking(80 << 10, 1), Verdict::Valid);
+    assert_eq!(lacking(2 << 20, 1), Verdict::Invalid);
+}
+
+#[test]
 fn what_failed_or_was_stopped_is_not_called_invalid() {
     let (cell, mut log) = good();
     log.lines.retain(|line| {

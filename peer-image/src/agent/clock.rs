@@ -58,9 +58,10 @@ impl Epoch {
 }
 
 /// Waits for a moment of `CLOCK_MONOTONIC`, ns, as exactly as the kernel can: the event loop's timer, which counts
-/// milliseconds, until shortly before, then the thread itself.
-pub async fn wait_exactly(moment: u64) {
-    let early = Duration::from_millis(3);
+/// milliseconds, until `early` before it, then the thread itself.
+///
+/// Where many wait for one moment, each is to wake once for it: `early` is longer than all of them take to wake.
+pub async fn wait_exactly(moment: u64, early: Duration) {
     let left = Duration::from_nanos(moment.saturating_sub(monotonic()));
     tokio::time::sleep(left.saturating_sub(early)).await;
     let target = Timespec {

@@ -29,6 +29,11 @@ use crate::node::{Link, NAME_MAX, NodeSpec, Role};
 const LEAD: Duration = Duration::from_millis(150);
 /// And so much longer for each node, because the gate tells one after the other.
 const LEAD_PER_NODE: Duration = Duration::from_millis(1);
+/// The event loop's timer ends so long before the start, and [`LEAD_PER_NODE`] for each node, because all of them wake.
+const EARLY: Duration = Duration::from_millis(3);
+/// What all nodes would do first at the start, and need not, they do within so long for each of them: a processor that a
+/// thousand of them want at once would make the last of them begin late.
+pub const SPREAD: Duration = Duration::from_micros(200);
 /// Longest line, bytes.
 const LINE_MAX: u64 = 4096;
 /// A link that carries its rate within this share was not disturbed by what still starts. The tolerance of the
@@ -168,8 +173,10 @@ pub async fn pass(
     last_thing().await;
     let go = at.saturating_add_signed(-offset);
     let rejoined = go < clock::monotonic();
-    clock::wait_exactly(go).await;
+    clock::wait_exactly(go, EARLY + LEAD_PER_NODE * spec.nodes).await;
     let late = clock::monotonic().saturating_sub(go);
+    // Whoever reads the line wants a processor, too.
+    reporter.hold();
     reporter.emit(Event::Started { go, late, rejoined, pieces });
     Ok((Epoch { go }, server, Seat { _lines: lines }))
 }

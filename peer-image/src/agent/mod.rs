@@ -164,6 +164,11 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
                     let tracker = std::net::SocketAddr::ip(&address);
                     let started = Started { spec, reporter: Rc::clone(&reporter), epoch, tracker, server, gate };
                     ending.schedule_leave(&started.spec.leaves, epoch);
+                    let (held, spread) = (Rc::clone(&reporter), gate::SPREAD * started.spec.nodes * 2);
+                    tokio::task::spawn_local(async move {
+                        tokio::time::sleep(spread).await;
+                        held.release();
+                    });
                     tokio::select! {
                         outcome = prepared.run(started, &mut ending) => outcome,
                         () = count_on(&reporter, &gauge) => unreachable!("it counts for ever"),
@@ -178,6 +183,7 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
         }
     };
     count(&reporter, &gauge).await;
+    reporter.release();
     outcome
 }
 

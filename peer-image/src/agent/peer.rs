@@ -18,7 +18,7 @@ use super::progress::Ledger;
 use super::report::Reporter;
 use super::storage::Storage;
 use super::tracker::METAINFO_PATH;
-use super::{Failure, Started, web};
+use super::{Failure, Started, gate, web};
 use crate::content::Content;
 use crate::event::{Event, Leave};
 use crate::node::{Behaviour, Gate, NodeSpec, PEER_PORT, Role, TRACKER_PORT};
@@ -130,6 +130,7 @@ impl Prepared {
             answering: 0,
             next_id: 0,
             next_announce: None,
+            unannounced: Some(announce::Event::Started),
             newly_complete: false,
             _gate: started.gate,
             spec,
@@ -184,6 +185,8 @@ struct Peer {
     answering: usize,
     next_id: u32,
     next_announce: Option<Timestamp>,
+    /// What the next announce is to say.
+    unannounced: Option<announce::Event>,
     /// Complete, and the tracker does not know yet.
     newly_complete: bool,
     _gate: super::gate::Seat,
@@ -197,7 +200,10 @@ impl Peer {
         let (answers, mut answered) = mpsc::unbounded_channel::<Announced>();
         let mut tick = tokio::time::interval(REPORT_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.announce(Some(announce::Event::Started), &answers);
+        // A flash crowd is not one in the same microsecond; and first all are to have begun.
+        let spread = u64::try_from(gate::SPREAD.as_nanos()).expect("a short time") * u64::from(self.spec.nodes);
+        let wait = seeds::stream(self.spec.seed, &format!("announce/{}", self.spec.name)).below(spread.max(1));
+        self.next_announce = Some(self.epoch.now() + Span(spread / 2 + wait));
         loop {
             let wake = self.swarm.next_wake().map(|(at, _)| at);
             let announce_at = self.next_announce;
@@ -215,7 +221,10 @@ impl Peer {
                 () = until(epoch, wake) => self.input(Input::Wake, ending)?,
                 Some(answer) = answered.recv() => self.heard_of_peers(answer),
                 accepted = listener.accept() => self.accepted(accepted).await,
-                () = until(epoch, announce_at) => self.announce(None, &answers),
+                () = until(epoch, announce_at) => {
+                    let event = self.unannounced.take();
+                    self.announce(event, &answers);
+                }
                 _ = tick.tick() => self.report(),
             }
             if std::mem::take(&mut self.newly_complete) {
@@ -252,6 +261,7 @@ impl Peer {
             }
             Incoming::Closed(id, malformed) => {
                 if let Some(gone) = self.neighbours.remove(&id) {
+                    self.ledger.parted(&gone.label);
                     if let Some(reason) = malformed {
                         self.reporter.emit(Event::Rejected { from: gone.label.to_string(), reason });
                     }
@@ -284,6 +294,7 @@ impl Peer {
                 Output::Complete => self.completed(ending),
                 Output::Ban(id, reason) => {
                     if let Some(banned) = self.neighbours.remove(&id) {
+                        self.ledger.parted(&banned.label);
                         self.reporter.emit(Event::Banned { neighbour: banned.label.to_string(), reason });
                         self.swarm.handle(self.epoch.now(), Input::Disconnected(id));
                     }
@@ -379,7 +390,9 @@ impl Peer {
             if crossed && outgoing != (self.own.peer_id.0 < peer_id.0) {
                 return Ok(());
             }
-            self.neighbours.remove(&old);
+            if let Some(before) = self.neighbours.remove(&old) {
+                self.ledger.parted(&before.label);
+            }
             self.input(Input::Disconnected(old), ending)?;
         }
         let id = NeighbourId(self.next_id);

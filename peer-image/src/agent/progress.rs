@@ -32,6 +32,11 @@ impl Ledger {
         add(&mut self.now.up, to, bytes);
     }
 
+    /// A connection with that neighbour ended.
+    pub fn parted(&mut self, from: &str) {
+        add(&mut self.now.parted, from, 1);
+    }
+
     /// So many pieces are verified.
     pub fn pieces(&mut self, pieces: u32) {
         self.now.pieces = pieces;

@@ -244,7 +244,10 @@ fn what_was_under_way_when_a_connection_ended_is_not_missing() {
         let down = [("server".to_owned(), size - bytes)].into();
         let parted = [("server".to_owned(), parted)].into();
         let short = Progress { down, parted, ..Progress::default() };
-        plant(&mut log, "peer-2", vec![(GO + 40 * S, NodeEvent::Progress(short))]);
+        // Both were there to the end, and said so.
+        let stopped = || NodeEvent::Left { why: Leave::Stopped };
+        plant(&mut log, "peer-2", vec![(GO + 41 * S, NodeEvent::Progress(short)), (GO + 42 * S, stopped())]);
+        plant(&mut log, "server", vec![(GO + 42 * S, stopped())]);
         judged(&cell, &log).trial.verdict
     };
     // Between two that never parted 64 KiB may be on the way to the end.

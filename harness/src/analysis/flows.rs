@@ -87,10 +87,12 @@ pub(super) fn utilisation(cell: &Cell, trial: &Trial, observed: &Observed, horiz
     let seconds = horizon.min(cell.settings.timeout).ceil() as u32;
     (0..seconds)
         .map(|second| {
-            let server = sum(observed, &servers, second);
-            let peers = sum(observed, &peers, second);
+            // The last second ends with the transfer.
+            let length = (horizon - f64::from(second)).min(1.0);
+            let server = sum(observed, &servers, second, length);
+            let peers = sum(observed, &peers, second, length);
             let share = |part: f64, whole: f64| (whole > 0.0).then(|| part / whole);
-            let idle = peers.idle.map(|idle| share(idle, f64::from(peers.present)));
+            let idle = peers.idle.map(|idle| share(idle, f64::from(peers.present) * length));
             UtilisationRow {
                 cell: cell.id.clone(),
                 repeat: trial.repeat,
@@ -156,26 +158,30 @@ struct Sum {
     idle: [f64; 3],
 }
 
-fn sum(observed: &Observed, nodes: &[&Node], second: u32) -> Sum {
+fn sum(observed: &Observed, nodes: &[&Node], second: u32, length: f64) -> Sum {
     let mut sum = Sum::default();
     for node in nodes {
         let Some(link) = node.link else { continue };
         for life in &observed.node(&node.name).lives {
             let Some(go) = observed.go(&node.name, life) else { continue };
             let from = go + u64::from(second) * 1_000_000_000;
-            let to = from + 1_000_000_000;
+            let to = from + (length * 1e9) as u64;
             if !was_there(life, from, to) {
                 continue;
             }
+            // Nothing was carried between the look just before the start and the start itself.
+            let began = life.started.map_or(go, |started| started.mono);
+            let carried: Vec<(u64, u64, u64)> =
+                life.carried.iter().map(|(at, up, down)| ((*at).max(began), *up, *down)).collect();
             let grown = |of: fn(&(u64, u64, u64)) -> f64| {
-                let at = |moment| interpolated(&life.carried, |point| point.0, of, moment);
+                let at = |moment| interpolated(&carried, |point| point.0, of, moment);
                 (at(to) - at(from)) * 8.0
             };
             sum.present += 1;
             sum.up += grown(|point| point.1 as f64);
             sum.down += grown(|point| point.2 as f64);
-            sum.up_rate += link.up as f64;
-            sum.down_rate += link.down as f64;
+            sum.up_rate += link.up as f64 * length;
+            sum.down_rate += link.down as f64 * length;
             let causes: [Cause; 3] = [
                 |point| point.1.uninterested as f64,
                 |point| point.1.choked as f64,
@@ -239,9 +245,21 @@ mod tests {
         half.left(GO + 2 * S, peer_image::event::Leave::Planned);
         let observed = super::super::lives::fold(&log.lines);
         let rows = utilisation(&cell, &cell.trials[0], &observed, 2.5);
+        // In the last half second, too, shares are of what was possible in it.
         let shares: Vec<(u32, Option<f64>)> = rows.iter().map(|row| (row.peers_present, row.peers_up_share)).collect();
         assert_eq!(shares, [(2, Some(0.75)), (2, Some(0.75)), (1, Some(1.0))]);
         assert_eq!(rows[0].server_up_share, None, "it never spoke");
+    }
+
+    #[test]
+    fn what_was_counted_just_before_the_start_spreads_nothing_over_it() {
+        let cell = cell(Architecture::P2p, 1, 1);
+        let mut log = Log::new();
+        let mut full = log.life("peer-1", GO - S);
+        full.boot().at(GO - S / 8, counters(0, 0)).started(GO, 0);
+        full.at(GO + 7 * S / 8, counters(437_500, 0)).at(GO + 15 * S / 8, counters(937_500, 0));
+        let rows = utilisation(&cell, &cell.trials[0], &super::super::lives::fold(&log.lines), 1.0);
+        assert_eq!(rows.iter().map(|row| row.peers_up_share).collect::<Vec<_>>(), [Some(1.0)]);
     }
 
     #[test]

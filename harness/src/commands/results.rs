@@ -185,10 +185,11 @@ pub fn lock(dir: &Path) -> Result<Option<File>, ResultsError> {
     }
 }
 
-/// What determines a trial, hashed: its settings, nodes, schedule and seed, and the image that the nodes run.
+/// What determines a trial, hashed: its settings, nodes, schedule and seed, and the program that the nodes run: of an
+/// image the tag, which its content decides, and not the id, which it gets anew whenever it is built.
 #[must_use]
 pub fn key(cell: &Cell, trial: &Trial, facts: &Facts) -> String {
-    let runtime = ["runtime", "image.id", "program"].map(|fact| facts.get(fact));
+    let runtime = ["runtime", "image", "program"].map(|fact| facts.get(fact));
     let text = serde_json::to_vec(&(&cell.settings, trial, runtime)).expect("string keys and finite numbers");
     hex(&Sha256::digest(text))[..16].to_owned()
 }

@@ -73,7 +73,9 @@ pub(super) fn standing(
                 }
             }
             Ok(_) | Err(ResultsError::Log(ReadError::Damaged { .. })) => {
-                set_aside(&dir)?;
+                // Whatever followed it was made because of it.
+                let later = (attempt..).map(|it| results::trial_dir(&run.dir, cell, turn.repeat, it));
+                later.take_while(|dir| dir.exists()).try_for_each(|dir| set_aside(&dir))?;
                 return Ok(Standing::Open { earlier, attempt });
             }
             Err(error) => return Err(error),

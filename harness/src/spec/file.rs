@@ -102,6 +102,23 @@ impl Value {
     }
 }
 
+/// Most brackets within each other.
+const DEPTH_MAX: usize = 100;
+
+/// How many brackets are open at once, at most; those in texts and comments counted too.
+fn deepest(text: &str) -> usize {
+    let (mut depth, mut most) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(depth);
+    }
+    most
+}
+
 impl Document {
     /// Reads the text of an experiment file.
     ///
@@ -119,6 +136,11 @@ impl Document {
             return Err(Problem::of_file("the file holds a control character")
                 .at(Some(position))
                 .hint("is this a text file?"));
+        }
+        if deepest(text) > DEPTH_MAX {
+            // The library finds it out too, in a time that grows with the square of the depth.
+            return Err(Problem::of_file(format!("more than {DEPTH_MAX} brackets within each other"))
+                .hint("an experiment file needs a handful; is this one?"));
         }
         let count = Cell::new(0);
         let mut documents = Yaml::from_str(text);

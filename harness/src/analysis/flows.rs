@@ -169,12 +169,8 @@ fn sum(observed: &Observed, nodes: &[&Node], second: u32, length: f64) -> Sum {
             if !was_there(life, from, to) {
                 continue;
             }
-            // Nothing was carried between the look just before the start and the start itself.
-            let began = life.started.map_or(go, |started| started.mono);
-            let carried: Vec<(u64, u64, u64)> =
-                life.carried.iter().map(|(at, up, down)| ((*at).max(began), *up, *down)).collect();
             let grown = |of: fn(&(u64, u64, u64)) -> f64| {
-                let at = |moment| interpolated(&carried, |point| point.0, of, moment);
+                let at = |moment| interpolated(&life.carried, |point| point.0, of, moment);
                 (at(to) - at(from)) * 8.0
             };
             sum.present += 1;

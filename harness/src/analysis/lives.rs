@@ -263,6 +263,10 @@ impl Life {
             NodeEvent::Stalled { ns } => self.stalls.push(*ns),
             NodeEvent::Started { go, late, rejoined, pieces } => {
                 self.started = Some(Started { mono, go: *go, late: *late, rejoined: *rejoined, pieces: *pieces });
+                // Of the file nothing was carried between the look just before the start and the start itself.
+                for (at, ..) in &mut self.carried {
+                    *at = (*at).max(mono);
+                }
             }
             NodeEvent::Progress(progress) => {
                 self.idle.push((mono, progress.idle));

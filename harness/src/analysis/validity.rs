@@ -21,7 +21,7 @@ const STRETCH_S: f64 = 5.0;
 /// What a link may carry beyond its rate: the full bucket at the start, two looks at its counters apart from their
 /// clock readings. Bytes, and a share.
 const HEAD_START: f64 = 256.0 * 1024.0;
-/// File bytes that may be under way between two nodes when both are stopped.
+/// File bytes that may be under way on a connection when it ends and both of its nodes stay, or are stopped.
 const UNDER_WAY: u64 = 64 << 10;
 /// File bytes that may be lost when a connection is cut: what sockets and queues hold.
 const CUT: u64 = 1 << 20;
@@ -375,11 +375,10 @@ fn conserved(trial: &Trial, observed: &Observed, found: &mut Vec<Invalid>) {
             let received = peers::received_from(receiver, &from.name);
             let untold = |log: &NodeLog, rate: Option<u64>| killed(log) * UNTOLD_S * rate.unwrap_or(0) / 8;
             let stayed = stayed(sender) && stayed(receiver) && observed.outcome == Some(Outcome::Completed);
-            let ends = (sender.lives.len() + receiver.lives.len()).saturating_sub(1) as u64;
-            // Both sides see most ends; one that is cut off sees none.
+            let cuts = (sender.lives.len() + receiver.lives.len()).saturating_sub(1) as u64;
+            // Both sides see most ends of connections; one that is cut off sees none.
             let parted = peers::parted_from(sender, &to.name).max(peers::parted_from(receiver, &from.name));
-            let cuts = ends + parted;
-            let under_way = if stayed { UNDER_WAY + parted * CUT } else { cuts * CUT };
+            let under_way = if stayed { UNDER_WAY * (1 + parted) } else { cuts * CUT };
             let allowed = if sent >= received {
                 under_way + untold(receiver, to.link.map(|link| link.down))
             } else {

@@ -250,11 +250,11 @@ fn what_was_under_way_when_a_connection_ended_is_not_missing() {
         plant(&mut log, "server", vec![(GO + 42 * S, stopped())]);
         judged(&cell, &log).trial.verdict
     };
-    // Between two that never parted 64 KiB may be on the way to the end.
+    // 64 KiB may be on the way at the end of each connection, and the last one ends with the trial.
     assert_eq!(lacking(64 << 10, 0), Verdict::Valid);
-    assert_eq!(lacking(80 << 10, 0), Verdict::Invalid);
-    assert_eq!(lacking(80 << 10, 1), Verdict::Valid);
-    assert_eq!(lacking(2 << 20, 1), Verdict::Invalid);
+    assert_eq!(lacking((64 << 10) + 1, 0), Verdict::Invalid);
+    assert_eq!(lacking(128 << 10, 1), Verdict::Valid);
+    assert_eq!(lacking((128 << 10) + 1, 1), Verdict::Invalid);
 }
 
 #[test]

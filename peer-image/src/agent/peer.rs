@@ -227,7 +227,8 @@ impl Peer {
                 }
                 _ = tick.tick() => self.report(),
             }
-            if std::mem::take(&mut self.newly_complete) {
+            // The tracker hears of the start first.
+            if self.unannounced.is_none() && std::mem::take(&mut self.newly_complete) {
                 self.announce(Some(announce::Event::Completed), &answers);
             }
         }

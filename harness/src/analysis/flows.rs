@@ -89,8 +89,8 @@ pub(super) fn utilisation(cell: &Cell, trial: &Trial, observed: &Observed, horiz
         .map(|second| {
             // The last second ends with the transfer.
             let length = (horizon - f64::from(second)).min(1.0);
-            let server = sum(observed, &servers, second, length);
-            let peers = sum(observed, &peers, second, length);
+            let server = sum(observed, &servers, second, horizon);
+            let peers = sum(observed, &peers, second, horizon);
             let share = |part: f64, whole: f64| (whole > 0.0).then(|| part / whole);
             let idle = peers.idle.map(|idle| share(idle, f64::from(peers.present) * length));
             UtilisationRow {
@@ -158,24 +158,31 @@ struct Sum {
     idle: [f64; 3],
 }
 
-fn sum(observed: &Observed, nodes: &[&Node], second: u32, length: f64) -> Sum {
+fn sum(observed: &Observed, nodes: &[&Node], second: u32, horizon: f64) -> Sum {
+    let length = (horizon - f64::from(second)).min(1.0);
     let mut sum = Sum::default();
     for node in nodes {
         let Some(link) = node.link else { continue };
         for life in &observed.node(&node.name).lives {
             let Some(go) = observed.go(&node.name, life) else { continue };
             let from = go + u64::from(second) * 1_000_000_000;
-            let to = from + (length * 1e9) as u64;
+            let end = go + (horizon * 1e9) as u64;
+            let to = (from + 1_000_000_000).min(end);
             if !was_there(life, from, to) {
                 continue;
             }
-            let grown = |of: fn(&(u64, u64, u64)) -> f64| {
-                let at = |moment| interpolated(&life.carried, |point| point.0, of, moment);
-                (at(to) - at(from)) * 8.0
+            // Little is carried once the file is everywhere: what the first look after that found was carried before, as
+            // far as the link could.
+            let until = life.carried.partition_point(|point| point.0 < end) + 1;
+            let carried = &life.carried[..until.min(life.carried.len())];
+            let grown = |of: fn(&(u64, u64, u64)) -> f64, rate: u64| {
+                let at = |moment| interpolated(carried, |point| point.0.min(end), of, moment);
+                let bits = (at(to) - at(from)) * 8.0;
+                if to == end { bits.min(rate as f64 * length) } else { bits }
             };
             sum.present += 1;
-            sum.up += grown(|point| point.1 as f64);
-            sum.down += grown(|point| point.2 as f64);
+            sum.up += grown(|point| point.1 as f64, link.up);
+            sum.down += grown(|point| point.2 as f64, link.down);
             sum.up_rate += link.up as f64 * length;
             sum.down_rate += link.down as f64 * length;
             let causes: [Cause; 3] = [
@@ -201,7 +208,7 @@ fn was_there(life: &Life, from: u64, to: u64) -> bool {
 
 /// The value of something that grew, at a moment: evenly between two points, not at all before the first and after the
 /// last.
-fn interpolated<P>(points: &[P], when: fn(&P) -> u64, what: fn(&P) -> f64, moment: u64) -> f64 {
+fn interpolated<P>(points: &[P], when: impl Fn(&P) -> u64, what: impl Fn(&P) -> f64, moment: u64) -> f64 {
     let after = points.partition_point(|point| when(point) <= moment);
     match (after.checked_sub(1).map(|i| &points[i]), points.get(after)) {
         (Some(a), Some(b)) => {
@@ -256,6 +263,18 @@ mod tests {
         full.at(GO + 7 * S / 8, counters(437_500, 0)).at(GO + 15 * S / 8, counters(937_500, 0));
         let rows = utilisation(&cell, &cell.trials[0], &super::super::lives::fold(&log.lines), 1.0);
         assert_eq!(rows.iter().map(|row| row.peers_up_share).collect::<Vec<_>>(), [Some(1.0)]);
+    }
+
+    #[test]
+    fn what_the_first_look_after_the_end_found_was_carried_before_it() {
+        let cell = cell(Architecture::P2p, 1, 1);
+        let mut log = Log::new();
+        let mut full = log.life("peer-1", GO - S);
+        full.boot().started(GO, 0).at(GO, counters(0, 0)).at(GO + S, counters(500_000, 0));
+        // Full until the end at 1.25 s; what comes later is not of the transfer.
+        full.at(GO + 2 * S, counters(625_000, 0)).at(GO + 3 * S, counters(700_000, 0));
+        let rows = utilisation(&cell, &cell.trials[0], &super::super::lives::fold(&log.lines), 1.25);
+        assert_eq!(rows.iter().map(|row| row.peers_up_share).collect::<Vec<_>>(), [Some(1.0), Some(1.0)]);
     }
 
     #[test]

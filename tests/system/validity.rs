@@ -146,6 +146,27 @@ async fn what_is_invalid_is_tried_again_as_often_as_the_file_says_and_every_atte
     assert_eq!(attempts, [("1", "INVALID"), ("2", "INVALID"), ("3", "INVALID")]);
     assert!(done.dir().join("trials/p2p-n2/1.3/events.jsonl").exists());
     assert_eq!(done.table("summary.csv")[0]["not_run"], "0");
+
+    // Going on with it makes one more attempt, and forgets none.
+    let attempts = |done: &Done| -> Vec<String> {
+        done.table("trials.csv").into_iter().map(|row| row["attempt"].clone()).collect()
+    };
+    let resumed = bench.command(["run", "experiment.yaml", "--resume"]).end().await;
+    resumed.ended_with(11);
+    assert_eq!(attempts(&resumed), ["1", "2", "3", "4"]);
+
+    // Of another program, as the key in its log says, none stands, and none is mixed with those that follow.
+    let log = done.dir().join("trials/p2p-n2/1/events.jsonl");
+    let text = std::fs::read_to_string(&log).expect("the log is there");
+    let (first, rest) = text.split_once('\n').expect("it has lines");
+    let key = first.split("\"key\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a trial has a key");
+    std::fs::write(&log, format!("{}\n{rest}", first.replace(key, "another"))).expect("it can be written to");
+    let again = bench.command(["run", "experiment.yaml", "--resume"]).end().await;
+    again.ended_with(11);
+    assert_eq!(attempts(&again), ["1", "2", "3"]);
+    for aside in ["1-cut-1", "1.2-cut-1", "1.3-cut-1", "1.4-cut-1"] {
+        assert!(done.dir().join("trials/p2p-n2").join(aside).exists(), "{aside}");
+    }
 }
 
 /// Cells and trials of a run, without what was measured.

@@ -39,9 +39,11 @@ pub fn utilisation(analysis: &Analysis) -> Option<String> {
             line(&mut scene, (frame.left, y), (right, y), "#e4e4e4", 1.0, None);
             text(&mut scene, (right + 4.0, y + 4.0), label, SMALL_SIZE, false, FADED, TextAnchor::Start);
         }
-        peers(&mut scene, &seconds, middle, &computed);
-        server(&mut scene, &seconds, middle, &computed);
-        let words = means(&seconds);
+        // The last second ends with the longest trial.
+        let end = cell.distribution_time_max_s.unwrap_or(f64::INFINITY);
+        peers(&mut scene, &seconds, end, middle, &computed);
+        server(&mut scene, &seconds, end, middle, &computed);
+        let words = means(&seconds, end);
         for (i, words) in words.iter().enumerate() {
             let y = middle + 4.0 + (i as f64 - (words.len().min(2) - 1) as f64 / 2.0) * 16.0;
             text(&mut scene, (right + 20.0, y), words, SMALL_SIZE, false, INK, TextAnchor::Start);
@@ -55,11 +57,16 @@ fn at(middle: f64, share: f64) -> f64 {
     middle + SCALE / 2.0 - SCALE * share.clamp(0.0, 1.1)
 }
 
+/// When the second of a row ends.
+fn until(row: &UtilisationRow, end: f64) -> f64 {
+    f64::from(row.from_s + 1).min(end)
+}
+
 /// What the peers sent, from below, and why they did not, from above: one bar per second.
-fn peers(scene: &mut Scene, seconds: &[&UtilisationRow], middle: f64, computed: &ComputedLayout) {
+fn peers(scene: &mut Scene, seconds: &[&UtilisationRow], end: f64, middle: f64, computed: &ComputedLayout) {
     let mut bars = Bars::default();
     for row in seconds {
-        let (left, right) = (computed.map_x(f64::from(row.from_s)), computed.map_x(f64::from(row.from_s + 1)));
+        let (left, right) = (computed.map_x(f64::from(row.from_s)), computed.map_x(until(row, end)));
         bars.add(left, right, at(middle, row.peers_up_share.unwrap_or(0.0)), at(middle, 0.0), PEERS);
         let causes = [row.peers_idle_uninterested_share, row.peers_idle_choked_share, row.peers_idle_unrequested_share];
         let mut top = 1.0;
@@ -72,20 +79,21 @@ fn peers(scene: &mut Scene, seconds: &[&UtilisationRow], middle: f64, computed: 
     bars.draw(scene);
 }
 
-fn server(scene: &mut Scene, seconds: &[&UtilisationRow], middle: f64, computed: &ComputedLayout) {
+fn server(scene: &mut Scene, seconds: &[&UtilisationRow], end: f64, middle: f64, computed: &ComputedLayout) {
     let mut points = Vec::new();
     for row in seconds {
         let y = at(middle, row.server_up_share.unwrap_or(0.0));
-        points.extend([0, 1].map(|end| (computed.map_x(f64::from(row.from_s + end)), y)));
+        points.extend([f64::from(row.from_s), until(row, end)].map(|at| (computed.map_x(at), y)));
     }
     scene.add(Primitive::PolyLine { points, stroke: Color::from(SERVER), stroke_width: 1.6, stroke_dasharray: None });
 }
 
 /// The shares over the whole time, in words.
-fn means(seconds: &[&UtilisationRow]) -> [String; 2] {
+fn means(seconds: &[&UtilisationRow], end: f64) -> [String; 2] {
     let mean = |of: fn(&UtilisationRow) -> Option<f64>| {
-        let values: Vec<f64> = seconds.iter().filter_map(|row| of(row)).collect();
-        values.iter().sum::<f64>() / values.len().max(1) as f64
+        let parts = seconds.iter().filter_map(|row| Some((of(row)?, until(row, end) - f64::from(row.from_s))));
+        let (carried, time) = parts.fold((0.0, 0.0), |sum, (share, time)| (sum.0 + share * time, sum.1 + time));
+        if time > 0.0 { carried / time } else { 0.0 }
     };
     [
         format!("server {:.0} %", mean(|row| row.server_up_share) * 100.0),
@@ -106,7 +114,7 @@ fn key(scene: &mut Scene, left: f64) {
         x += 34.0 + 6.6 * words.chars().count() as f64;
     }
     let column = (WIDTH - 170.0 + 20.0, TOP - 8.0);
-    text(scene, column, "over all seconds", SMALL_SIZE, false, FADED, TextAnchor::Start);
+    text(scene, column, "over the whole time", SMALL_SIZE, false, FADED, TextAnchor::Start);
 }
 
 /// Rectangles that are drawn together.
@@ -141,6 +149,17 @@ impl Bars {
 mod tests {
     use super::*;
     use crate::analysis::fixture::{churned, textbook};
+
+    #[test]
+    fn part_of_a_second_counts_as_part_of_one() {
+        let row = |from_s, share| UtilisationRow {
+            from_s,
+            server_up_share: Some(share),
+            ..textbook().usual.first().expect("it has seconds").clone()
+        };
+        let words = means(&[&row(0, 1.0), &row(1, 1.0), &row(2, 0.0)], 2.5);
+        assert_eq!(words[0], "server 80 %");
+    }
 
     #[test]
     fn a_row_per_cell_with_a_valid_trial() {

@@ -30,6 +30,11 @@ pub enum Command {
     Plan {
         /// Experiment file
         file: PathBuf,
+        /// Print who is there when instead, as a CSV file that `trace:` takes: of one cell, and its first repeat unless
+        /// you name another
+        #[arg(long, value_name = "CELL[/REPEAT]", num_args = 0..=1, require_equals = true,
+            default_missing_value = "")]
+        timeline: Option<String>,
     },
     /// Rebuild every derived file of a run from its raw events
     Report {

@@ -1,6 +1,6 @@
 //! What the experiment file may say, and what is said about one that is wrong: one snapshot for each mistake.
 
-use harness::spec::{self, Architecture, Churn, Keeps, Rejoin, Session, Spec};
+use harness::spec::{self, Architecture, Churn, Distribution, Keeps, Rejoin, Spec};
 use peer_image::node::{Behaviour, Choker, Link, OnComplete, Picker, Pipeline, Policy, Storage};
 
 const VALID: &str = "\
@@ -117,10 +117,19 @@ start_timeout: 30 s
     assert_eq!(settings.policy, policy);
     assert_eq!((settings.storage, settings.congestion.as_str()), (Storage::Disk, "bbr"));
     let churn = Churn {
-        session: Session::Uniform { from: 10.0, to: 60.0 },
+        session: Distribution::Uniform { from: 10.0, to: 60.0 },
         share: 0.5,
         crash: 0.3,
-        rejoin: Some(Rejoin { after: 5.0, share: 0.25, keeps: Keeps::Pieces }),
+        freeze: 0.0,
+        cut_off: 0.0,
+        warm_up: 0.0,
+        at_most: None,
+        rejoin: Some(Rejoin {
+            after: Distribution::Fixed { after: 5.0 },
+            share: 0.25,
+            keeps: Keeps::Pieces,
+            again: false,
+        }),
     };
     assert_eq!(settings.churn, Some(churn));
     assert_eq!((settings.start_timeout, settings.timeout), (30.0, 120.0));
@@ -163,7 +172,7 @@ fn lists_anywhere_are_factors_and_the_last_varies_fastest() {
     assert_eq!(spec.combinations[23].levels, ["p2p", "10", "90 s", "false"]);
     let last = &spec.combinations[23].settings;
     assert_eq!((last.architecture, last.peers(), last.policy.endgame), (Architecture::P2p, 10, false));
-    assert_eq!(last.churn.as_ref().map(|churn| churn.session), Some(Session::Exponential { mean: 90.0 }));
+    assert_eq!(last.churn.as_ref().map(|churn| churn.session), Some(Distribution::Exponential { mean: 90.0 }));
 }
 
 #[test]

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::node::{NodeSpec, Role};
+use crate::node::{Alteration, NodeSpec, Role};
 
-/// Version of this schema; readers refuse a newer one. 2 added `calibrated`, `host` and `stalled`.
-pub const VERSION: u32 = 2;
+/// Version of this schema; readers refuse a newer one. 2 added `calibrated`, `host` and `stalled`; 3 stays, `changed`
+/// and which pieces a node has.
+pub const VERSION: u32 = 3;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,7 +65,10 @@ pub enum Event {
     Started {
         /// The common start on the node's own clock, ns.
         go: u64,
-        /// How late it began, ns. A node that came back is late by its absence.
+        /// When it was to begin, ns after the common start: its arrival or its return.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        planned: u64,
+        /// How much later it began, ns.
         late: u64,
         /// Whether it came back after the common start.
         rejoined: bool,
@@ -105,6 +109,18 @@ pub enum Event {
     Kernel(Kernel),
     /// The tracker's, each second: what the host has done so far.
     Host(Host),
+    /// The link, or the tracker's service, was changed as planned.
+    Changed {
+        /// Planned moment, ns after the common start.
+        planned: u64,
+        /// How much later it was done, ns.
+        late: u64,
+        /// What.
+        what: Alteration,
+        /// What went wrong, if something did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
     /// The node's process stood still: its event loop woke so much later than it was to, ns.
     Stalled {
         /// How late, ns.
@@ -160,6 +176,9 @@ pub struct Shape {
 pub struct Progress {
     /// Verified pieces.
     pub pieces: u32,
+    /// Which of them are news since the report before, ascending; of a life's first report also those that it brought.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub got: Vec<u32>,
     /// Bytes received, by neighbour, duplicates and later discarded ones included.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub down: BTreeMap<String, u64>,
@@ -308,6 +327,8 @@ pub enum Leave {
     Planned,
     /// Done, and told to leave on completion (at once or after lingering).
     Completed,
+    /// Its patience ended before it had the file.
+    GaveUp,
     /// Told to stop (SIGTERM): the trial is over.
     Stopped,
 }

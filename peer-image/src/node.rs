@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Everything one node needs to know. Rates are bit/s, sizes are bytes, times are nanoseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+// It may have what it does not know: logs of older versions repeat specs with fields that are gone.
 pub struct NodeSpec {
     /// The node's name: at most [`NAME_MAX`] bytes of `[a-z0-9-]`.
     pub name: String,
@@ -38,9 +38,72 @@ pub struct NodeSpec {
     pub storage: Storage,
     /// Directory that outlives the process, for a node that comes back with what it had.
     pub state_dir: Option<String>,
-    /// Moments after the start at which it leaves of its own accord, ascending.
-    /// A node that starts late (it came back) ignores those that are past.
-    pub leaves: Vec<u64>,
+    /// When it takes part, ascending and apart: the first begins with its arrival, each other one with a return. None:
+    /// from the common start to the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stays: Vec<Stay>,
+    /// What becomes of its link, or of the tracker's service, meanwhile; ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+    /// Patience: a peer that lacks part of the file so long after a stay began leaves, ns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u64>,
+}
+
+/// A time in which a node takes part. Moments are ns after the common start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Stay {
+    /// It begins.
+    pub from: u64,
+    /// It ends, unless the trial ends first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+    /// Whether it then leaves of its own accord; otherwise somebody kills it.
+    #[serde(default)]
+    pub leaves: bool,
+}
+
+impl NodeSpec {
+    /// The stay that a life which is there at a moment belongs to, and which one it is, from 0: the one that is under way,
+    /// else the next. A life beyond the last stay, which nobody planned, begins at once and stays.
+    #[must_use]
+    pub fn stay_at(&self, now: u64) -> (usize, Stay) {
+        let ahead = self.stays.iter().enumerate().find(|(_, stay)| stay.until.is_none_or(|until| until > now));
+        match ahead {
+            Some((number, stay)) => (number, *stay),
+            None => (self.stays.len(), Stay::default()),
+        }
+    }
+}
+
+/// What happens to a node's surroundings at a planned moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// Nanoseconds after the common start.
+    pub at: u64,
+    /// What.
+    pub what: Alteration,
+}
+
+/// A change of a node's surroundings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Alteration {
+    /// The link has other rates.
+    Rates(Link),
+    /// The link carries nothing.
+    Cut,
+    /// It carries again.
+    Mend,
+    /// The tracker answers no announce.
+    Silent,
+    /// It answers again.
+    Answering,
 }
 
 /// Longest node name: with the client's prefix it must fit the 20-byte peer id.

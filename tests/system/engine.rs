@@ -254,7 +254,9 @@ pub(crate) fn specification(name: &str, role: Role, gate: Gate) -> NodeSpec {
         behaviour: Behaviour::Honest,
         storage: Storage::None,
         state_dir: None,
-        leaves: Vec::new(),
+        stays: Vec::new(),
+        changes: Vec::new(),
+        patience: None,
     }
 }
 

@@ -22,7 +22,7 @@
 
 use peer_image::node::{Behaviour, Link};
 
-use crate::plan::{Architecture, Node, Settings};
+use crate::plan::{Architecture, Settings};
 
 /// Bytes of file in a full segment: MTU 1500 less 20 (IPv4) less 20 (TCP) less 12 (TCP timestamps, RFC 7323).
 pub const SEGMENT_PAYLOAD: f64 = 1448.0;
@@ -124,23 +124,6 @@ impl Swarm {
             to_complete: true,
         });
         Self { size: settings.size, server_up: settings.server.up, groups: groups.collect() }
-    }
-
-    /// The swarm of one planned trial: its schedule decides who is to complete. `None` without a server's link.
-    #[must_use]
-    pub fn of_nodes(size: u64, nodes: &[Node]) -> Option<Self> {
-        use peer_image::node::Role;
-        let server = nodes.iter().find(|node| matches!(node.role, Role::HttpServer | Role::InitialSeed))?.link?;
-        let groups = nodes
-            .iter()
-            .filter(|node| matches!(node.role, Role::HttpClient | Role::Leecher))
-            .filter_map(|node| {
-                let link = node.link?;
-                let up = useful_upload(link, node.behaviour);
-                Some(Group { count: 1.0, up, down: link.down, to_complete: node.to_complete })
-            })
-            .collect();
-        Some(Self { size, server_up: server.up, groups })
     }
 
     /// N: peers that D waits for.

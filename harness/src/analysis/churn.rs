@@ -1,13 +1,15 @@
 //! The planned departures and returns, each beside what came of it.
 //!
-//! The controller kills and brings back, and says so; a peer leaves of its own accord, and its goodbye says so.
+//! The controller kills, freezes and brings back, and says so; a node arrives, leaves and changes its link by itself, and
+//! its own lines say so.
 
 use std::collections::BTreeMap;
 
 use peer_image::event::Leave;
+use peer_image::node::Alteration;
 
 use super::conclude::since;
-use super::lives::Observed;
+use super::lives::{Changed, Observed};
 use super::metrics::{ChurnRow, ChurnStatus};
 use crate::plan::{Action, Cell, Event, Keeps, Trial};
 
@@ -20,7 +22,7 @@ pub(super) fn rows(cell: &Cell, trial: &Trial, observed: &Observed) -> Vec<Churn
     for (name, log) in &observed.nodes {
         let planned = log.lives.iter().filter_map(|life| match life.left? {
             (mono, Leave::Planned) => Some(since(mono, observed.go(name, life)?)),
-            (_, Leave::Completed | Leave::Stopped) => None,
+            (_, Leave::Completed | Leave::Stopped | Leave::GaveUp) => None,
         });
         goodbyes.insert(name, planned.collect());
     }
@@ -58,6 +60,13 @@ fn row(
     } else if let Some(at) = goodbye(event, planned_s, goodbyes) {
         row.status = ChurnStatus::Executed;
         row.actual_s = Some(at);
+    } else if let Some(changed) = changed(event, observed) {
+        row.status = if changed.error.is_none() { ChurnStatus::Executed } else { ChurnStatus::Failed };
+        row.actual_s = Some((changed.planned + changed.late) as f64 / 1e9);
+        row.why = changed.error.clone().unwrap_or_default();
+    } else if let Some(at) = (event.action == Action::Arrive).then(|| began(event, observed)).flatten() {
+        row.status = ChurnStatus::Executed;
+        row.actual_s = Some(at);
     } else if let Some(skipped) = observed.skipped.iter().find(|it| same(&it.node, it.action, it.planned)) {
         row.status = ChurnStatus::Skipped;
         row.why.clone_from(&skipped.why);
@@ -66,6 +75,10 @@ fn row(
         row.why = format!("it had left on completion at {at:.1} s");
     } else {
         row.why = "the log has no trace of it".to_owned();
+    }
+    // The controller starts a node ahead of its return: what counts is when the node began.
+    if matches!(event.action, Action::Rejoin(_)) && row.status == ChurnStatus::Executed {
+        row.actual_s = began(event, observed).or(row.actual_s);
     }
     row.late_s = row.actual_s.map(|actual| actual - planned_s);
     row
@@ -81,15 +94,41 @@ fn goodbye(event: &Event, planned_s: f64, goodbyes: &mut BTreeMap<&str, Vec<f64>
     Some(seen.remove(fits))
 }
 
+/// When the life that an arrival or a return begins began, seconds after the common start.
+fn began(event: &Event, observed: &Observed) -> Option<f64> {
+    let lives = observed.node(&event.node).lives.iter().filter_map(|life| life.started);
+    lives.filter(|started| started.planned == event.at).map(|started| since(started.mono, started.go)).next()
+}
+
+/// What the node says of a change of its surroundings.
+fn changed<'o>(event: &Event, observed: &'o Observed) -> Option<&'o Changed> {
+    let is_it = |what: Alteration| match (event.action, what) {
+        (Action::CutOff, Alteration::Cut)
+        | (Action::Reconnect, Alteration::Mend)
+        | (Action::Leave, Alteration::Silent)
+        | (Action::Rejoin(_), Alteration::Answering) => true,
+        (Action::Links(link), Alteration::Rates(rates)) => link == rates,
+        _ => false,
+    };
+    let all = observed.node(&event.node).lives.iter().flat_map(|life| &life.changed);
+    all.into_iter().find(|it| it.planned == event.at && is_it(it.what))
+}
+
 fn left_on_completion(observed: &Observed, node: &str) -> Option<f64> {
     observed.node(node).lives.iter().find_map(|life| match life.left? {
         (mono, Leave::Completed) => Some(since(mono, observed.go(node, life)?)),
-        (_, Leave::Planned | Leave::Stopped) => None,
+        (_, Leave::Planned | Leave::Stopped | Leave::GaveUp) => None,
     })
 }
 
 fn name(action: Action) -> &'static str {
     match action {
+        Action::Arrive => "arrive",
+        Action::Freeze => "freeze",
+        Action::Thaw => "thaw",
+        Action::CutOff => "cut off",
+        Action::Reconnect => "reconnect",
+        Action::Links(_) => "links",
         Action::Leave => "leave",
         Action::Crash => "crash",
         Action::Rejoin(Keeps::Pieces) => "rejoin with its pieces",

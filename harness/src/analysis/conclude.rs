@@ -3,14 +3,14 @@
 use peer_image::event::is_to_complete;
 use peer_image::node::{Behaviour, Role};
 
-use super::bounds::{self, Bound, PAYLOAD_SHARE, Swarm};
+use super::bounds::PAYLOAD_SHARE;
 use super::churn;
 use super::findings;
 use super::flows;
-use super::head_start::head_start;
 use super::lives::{self, Observed};
 use super::metrics::{ChurnRow, ChurnStatus, Measured, PeerOutcome, PeerRow, TrialOutcome, TrialRow, Verdict};
 use super::peers;
+use super::presence;
 use super::statistics::{jain, median, most, quantile};
 use super::validity::{self, Invalid};
 use crate::events::record::{Line, Outcome};
@@ -26,9 +26,9 @@ pub fn measure<'a>(cell: &Cell, trial: &Trial, lines: impl IntoIterator<Item = &
 #[must_use]
 pub fn conclude(cell: &Cell, trial: &Trial, observed: &Observed) -> Measured {
     let completions = trial.nodes.iter().map(|node| completion(observed, node));
-    let last = last_completion(&trial.nodes, &completions.collect::<Vec<_>>());
+    let last = last_completion(observed, &trial.nodes, &completions.collect::<Vec<_>>());
     let distribution_time_s = last.filter(|_| observed.outcome == Some(Outcome::Completed));
-    let horizon = distribution_time_s.unwrap_or_else(|| last_sign(observed));
+    let horizon = distribution_time_s.unwrap_or_else(|| observed.last_sign().unwrap_or(0.0));
 
     let churn = churn::rows(cell, trial, observed);
     let peers: Vec<PeerRow> = trial
@@ -71,8 +71,8 @@ fn trial_row(
     horizon: f64,
 ) -> TrialRow {
     let architecture = cell.settings.architecture;
-    let swarm = Swarm::of_nodes(trial.file.size, &trial.nodes);
-    let bound: Option<Bound> = swarm.and_then(|swarm| bounds::bound(architecture, &swarm));
+    let limit = presence::realised(trial, observed).and_then(|swarm| presence::bound(architecture, &swarm));
+    let (bound, head_start) = limit.unzip();
     let ratio = distribution_time_s.zip(bound.as_ref()).map(|(time, bound)| time / bound.seconds);
     let (outcome, reason) = outcome(cell, observed, peers, distribution_time_s);
 
@@ -109,7 +109,7 @@ fn trial_row(
         bound_s: bound.as_ref().map(|bound| bound.seconds),
         bound_payload_s: bound.as_ref().map(|bound| bound.payload_seconds),
         binding_term: bound.as_ref().map(|bound| bound.term),
-        head_start_s: bound.as_ref().map(|bound| head_start(bound.term, trial, observed)),
+        head_start_s: head_start,
         ratio,
         payload_ratio: ratio.map(|ratio| ratio * PAYLOAD_SHARE),
         efficiency: ratio.map(|ratio| 1.0 / ratio),
@@ -163,16 +163,11 @@ pub(super) fn since(mono: u64, go: u64) -> f64 {
 }
 
 /// D, if every peer that it waits for completed, and there is one.
-fn last_completion(nodes: &[Node], completions: &[Option<f64>]) -> Option<f64> {
-    let waited = nodes.iter().zip(completions).filter(|(node, _)| is_to_complete(node.role) && node.to_complete);
+fn last_completion(observed: &Observed, nodes: &[Node], completions: &[Option<f64>]) -> Option<f64> {
+    let waits =
+        |node: &Node| is_to_complete(node.role) && node.to_complete && !peers::gave_up(observed.node(&node.name));
+    let waited = nodes.iter().zip(completions).filter(|(node, _)| waits(node));
     most(&waited.map(|(_, at)| *at).collect::<Option<Vec<f64>>>()?)
-}
-
-/// The last sign of any node, seconds after the common start.
-fn last_sign(observed: &Observed) -> f64 {
-    let lives = observed.nodes.iter().flat_map(|(name, log)| log.lives.iter().map(move |life| (name, life)));
-    let signs = lives.filter_map(|(name, life)| Some(since(life.last_mono, observed.go(name, life)?)));
-    signs.fold(0.0, f64::max)
 }
 
 fn servers(trial: &Trial) -> impl Iterator<Item = &Node> {

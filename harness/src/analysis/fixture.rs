@@ -32,13 +32,19 @@ pub(crate) fn cell(architecture: Architecture, peers: u32, repeats: u32) -> Cell
             name: "peers".to_owned(),
             count: peers,
             link,
+            spread: crate::plan::LinkSpread::default(),
             on_complete: OnComplete::Stay,
+            linger: None,
+            give_up: None,
             behaviour: Behaviour::Honest,
         }],
         policy: Policy::default(),
         storage: Storage::None,
         congestion: "cubic".to_owned(),
+        arrivals: crate::plan::Arrivals::AtOnce,
         churn: None,
+        events: Vec::new(),
+        trace: None,
         start_timeout: 60.0,
         timeout: 300.0,
         validity: crate::plan::Validity::default(),
@@ -54,6 +60,7 @@ pub(crate) fn cell(architecture: Architecture, peers: u32, repeats: u32) -> Cell
         behaviour: Behaviour::Honest,
         to_complete: false,
         keeps_state: false,
+        patience: None,
     };
     let trial = |repeat| {
         let server_role = if p2p { Role::InitialSeed } else { Role::HttpServer };
@@ -287,7 +294,9 @@ impl Writer<'_> {
             behaviour: Behaviour::Honest,
             storage: Storage::None,
             state_dir: None,
-            leaves: Vec::new(),
+            stays: Vec::new(),
+            changes: Vec::new(),
+            patience: None,
         };
         self.event(NodeEvent::Boot {
             agent: "0.1.0".to_owned(),
@@ -313,11 +322,11 @@ impl Writer<'_> {
     }
 
     pub(crate) fn started(&mut self, go: u64, late: u64) -> &mut Self {
-        self.at(go + late, NodeEvent::Started { go, late, rejoined: false, pieces: 0 })
+        self.at(go + late, NodeEvent::Started { go, planned: 0, late, rejoined: false, pieces: 0 })
     }
 
     pub(crate) fn rejoined(&mut self, go: u64, late: u64, pieces: u32) -> &mut Self {
-        self.at(go + late, NodeEvent::Started { go, late, rejoined: true, pieces })
+        self.at(go + late, NodeEvent::Started { go, planned: 0, late, rejoined: true, pieces })
     }
 
     pub(crate) fn progress(&mut self, mono: u64, progress: Progress) -> &mut Self {

@@ -9,6 +9,7 @@ use peer_image::event::{
     Calibration, Counters, ErrorKind, Event as NodeEvent, Host, Idle, Leave, Progress, Queue, Record as NodeRecord,
     Shaped,
 };
+use peer_image::node::Alteration;
 
 use crate::events::record::{Event, Line, Outcome, Record};
 use crate::plan::Action;
@@ -67,6 +68,10 @@ pub struct Life {
     pub started: Option<Started>,
     /// Where it stood at last.
     pub progress: Option<Progress>,
+    /// Pieces as it got them: (own clock ns, which).
+    pub got: Vec<(u64, Vec<u32>)>,
+    /// What of its surroundings was changed.
+    pub changed: Vec<Changed>,
     /// Its idle upload time as it grew: (own clock ns, idle so far).
     pub idle: Vec<(u64, Idle)>,
     /// When it had the whole file, own clock, ns.
@@ -107,12 +112,27 @@ pub struct Started {
     pub mono: u64,
     /// The common start on its own clock, ns.
     pub go: u64,
-    /// How late it was, ns.
+    /// When it was to begin, ns after the common start.
+    pub planned: u64,
+    /// How much later it was, ns.
     pub late: u64,
     /// Whether it came back after the common start.
     pub rejoined: bool,
     /// Pieces that it brought.
     pub pieces: u32,
+}
+
+/// A planned change of a node's surroundings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// Planned moment, ns after the common start.
+    pub planned: u64,
+    /// How much later it was, ns.
+    pub late: u64,
+    /// What.
+    pub what: Alteration,
+    /// What went wrong.
+    pub error: Option<String>,
 }
 
 /// How a process ended.
@@ -238,6 +258,14 @@ impl Observed {
         self.nodes.get(name).unwrap_or(SILENT)
     }
 
+    /// The last sign of any node, seconds after the common start.
+    #[must_use]
+    pub fn last_sign(&self) -> Option<f64> {
+        let lives = self.nodes.iter().flat_map(|(name, log)| log.lives.iter().map(move |life| (name, life)));
+        let signs = lives.filter_map(|(name, life)| Some(super::conclude::since(life.last_mono, self.go(name, life)?)));
+        signs.reduce(f64::max)
+    }
+
     /// The common start on the clock of one life of a node, ns: as that life said, else as another life of the
     /// node on the same clock did, else from the gate's own line and the life's estimate of the gate's clock.
     #[must_use]
@@ -261,16 +289,24 @@ impl Life {
             NodeEvent::GateOpen { .. } | NodeEvent::Host(_) | NodeEvent::Kernel(_) => {}
             NodeEvent::Calibrated(calibration) => self.calibrated = Some(*calibration),
             NodeEvent::Stalled { ns } => self.stalls.push(*ns),
-            NodeEvent::Started { go, late, rejoined, pieces } => {
-                self.started = Some(Started { mono, go: *go, late: *late, rejoined: *rejoined, pieces: *pieces });
+            NodeEvent::Started { go, planned, late, rejoined, pieces } => {
+                let (go, planned, late) = (*go, *planned, *late);
+                self.started = Some(Started { mono, go, planned, late, rejoined: *rejoined, pieces: *pieces });
                 // Of the file nothing was carried between the look just before the start and the start itself.
                 for (at, ..) in &mut self.carried {
                     *at = (*at).max(mono);
                 }
             }
+            NodeEvent::Changed { planned, late, what, error } => {
+                let (planned, late, what, error) = (*planned, *late, *what, error.clone());
+                self.changed.push(Changed { planned, late, what, error });
+            }
             NodeEvent::Progress(progress) => {
                 self.idle.push((mono, progress.idle));
-                self.progress = Some(progress.clone());
+                if !progress.got.is_empty() {
+                    self.got.push((mono, progress.got.clone()));
+                }
+                self.progress = Some(Progress { got: Vec::new(), ..progress.clone() });
             }
             NodeEvent::Completed { .. } => {
                 self.completed.get_or_insert(mono);
@@ -372,7 +408,7 @@ mod tests {
     #[test]
     fn idle_time_grows_evenly_between_reports() {
         let life = Life {
-            started: Some(Started { mono: 10 * S, go: 10 * S, late: 0, rejoined: false, pieces: 0 }),
+            started: Some(Started { mono: 10 * S, go: 10 * S, planned: 0, late: 0, rejoined: false, pieces: 0 }),
             idle: vec![
                 (11 * S, Idle { choked: S / 2, ..Idle::default() }),
                 (12 * S, Idle { choked: S, ..Idle::default() }),

@@ -94,6 +94,14 @@ pub enum PeerOutcome {
     Left,
     /// It was killed as planned, and did not come back.
     Crashed,
+    /// It was stopped where it stood, as planned, and did not go on.
+    Frozen,
+    /// Its link was cut as planned, and not mended.
+    CutOff,
+    /// Its patience ended first.
+    GaveUp,
+    /// A piece that it lacked was nowhere any more.
+    Unfinishable,
     /// The trial ended first.
     Unfinished,
     /// Its process ended, and nobody had planned that.
@@ -110,6 +118,10 @@ impl fmt::Display for PeerOutcome {
             Self::Completed => "completed",
             Self::Left => "left",
             Self::Crashed => "crashed",
+            Self::Frozen => "frozen",
+            Self::CutOff => "cut-off",
+            Self::GaveUp => "gave-up",
+            Self::Unfinishable => "unfinishable",
             Self::Unfinished => "unfinished",
             Self::Died => "died",
             Self::NeverStarted => "never-started",

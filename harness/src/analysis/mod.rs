@@ -3,7 +3,7 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | [`bounds`] | the formulas: the lower limit on the distribution time, and which term binds |
-//! | `head_start` | what token buckets allow beyond the links' rates |
+//! | [`presence`] | the same for peers that come and go, and links that change |
 //! | [`lives`] | a trial's log, folded into the lives of its nodes |
 //! | [`metrics`] | the rows: every heading of a table of results is a field here |
 //! | [`conclude`] | a trial's rows from its plan and its log |
@@ -22,10 +22,10 @@ pub mod conclude;
 pub mod distribution;
 pub mod findings;
 pub mod flows;
-mod head_start;
 pub mod lives;
 pub mod metrics;
 mod peers;
+pub mod presence;
 pub mod statistics;
 pub mod summary;
 pub mod validity;

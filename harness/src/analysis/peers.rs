@@ -9,7 +9,7 @@ use super::conclude::{completion, since};
 use super::lives::{Exit, Life, NodeLog, Observed};
 use super::metrics::{ChurnRow, PeerOutcome, PeerRow};
 use crate::events::record::Outcome;
-use crate::plan::{Action, Cell, Node, Trial};
+use crate::plan::{Action, Cell, How, Node, Trial};
 
 /// The row of one peer; `horizon` is D, or the last sign of the trial if there is no D.
 pub(super) fn row(
@@ -78,6 +78,11 @@ pub(super) fn sent(log: &NodeLog) -> u64 {
 /// File bytes that a node sent to one neighbour, over its lives.
 pub(super) fn sent_to(log: &NodeLog, neighbour: &str) -> u64 {
     sum_of_last(log, |progress| &progress.up, |name| name == neighbour)
+}
+
+/// Whether a peer left because its patience ended before it had the file.
+pub(super) fn gave_up(log: &NodeLog) -> bool {
+    log.lives.iter().any(|life| matches!(life.left, Some((_, Leave::GaveUp))))
 }
 
 /// Connections with one neighbour that ended while a node lived.
@@ -216,6 +221,21 @@ fn departure(trial: &Trial, node: &Node, observed: &Observed, last: Option<&Life
         let at = last.and_then(|life| observed.go(&node.name, life)).map(|go| since(mono, go));
         let when = at.map(|at| format!(" at {at:.1} s")).unwrap_or_default();
         return Some((PeerOutcome::Left, format!("it left{when} as planned{lost_return}")));
+    }
+    if let Some((mono, Leave::GaveUp)) = last.and_then(|life| life.left) {
+        let at = last.and_then(|life| observed.go(&node.name, life)).map(|go| since(mono, go));
+        let when = at.map(|at| format!(" at {at:.1} s")).unwrap_or_default();
+        return Some((PeerOutcome::GaveUp, format!("its patience ended{when}")));
+    }
+    let for_good = trial.fate(&node.name).absences.last().copied().filter(|absence| absence.until.is_none());
+    if let Some(absence) = for_good.filter(|absence| !absence.how.ends_the_process()) {
+        let at = absence.from as f64 / 1e9;
+        let happened = observed.last_sign().is_none_or(|last| last >= at);
+        return match absence.how {
+            _ if !happened => None,
+            How::Freeze => Some((PeerOutcome::Frozen, format!("it was frozen at {at:.1} s as planned"))),
+            _ => Some((PeerOutcome::CutOff, format!("its link was cut at {at:.1} s as planned"))),
+        };
     }
     let mut kills = acted.iter().filter(|acted| acted.action == Action::Crash && acted.error.is_none());
     let kill = kills.next_back()?;

@@ -7,6 +7,7 @@ use super::distribution::{self, DistributionRow};
 use super::findings::{self, Finding, What};
 use super::flows::{self, TransferRow, UtilisationRow};
 use super::metrics::{ChurnRow, Measured, PeerRow, TrialOutcome, TrialRow, Verdict};
+use super::presence;
 use super::statistics::{least, median, median_interval, most, outliers, variation};
 use crate::plan::{Architecture, Cell, Plan, RuntimeName, Settings, Trial};
 
@@ -325,8 +326,8 @@ fn summary_row(cell: &Cell, trials: &[TrialRow]) -> SummaryRow {
     let never_run = planned.saturating_sub(count(run.len()));
     // A cell that never ran still has its bound.
     let unrun = || {
-        let swarm = cell.trials.first().and_then(|it| bounds::Swarm::of_nodes(it.file.size, &it.nodes))?;
-        bounds::bound(cell.settings.architecture, &swarm)
+        let swarm = cell.trials.first().and_then(presence::planned)?;
+        presence::bound(cell.settings.architecture, &swarm).map(|(bound, _)| bound)
     };
     SummaryRow {
         cell: cell.id.clone(),

@@ -14,7 +14,7 @@ use super::lives::{Life, NodeLog, Observed};
 use super::metrics::TrialRow;
 use super::peers;
 use crate::events::record::Outcome;
-use crate::plan::{Trial, Validity};
+use crate::plan::{Action, How, Node, Trial, Validity};
 
 /// A host's load is judged over stretches of this length, seconds; over the whole transfer if that is shorter.
 const STRETCH_S: f64 = 5.0;
@@ -235,14 +235,17 @@ pub(super) fn judge(limits: &Validity, trial: &Trial, observed: &Observed, row: 
     }
     for node in trial.nodes.iter().filter(|node| node.role != Role::Tracker) {
         let log = observed.node(&node.name);
+        let planned = planned_links(trial, node);
         for life in &log.lives {
-            kernel_rates(&node.name, node.link, life, &mut found);
+            kernel_rates(&node.name, node.link, &planned, life, &mut found);
             if let Some(link) = node.link {
                 tried(limits, &node.name, link, life, &mut found);
-                carried(limits, &node.name, link, life, &mut found);
+                let most =
+                    planned.iter().fold(link, |most, it| Link { up: most.up.max(it.up), down: most.down.max(it.down) });
+                carried(limits, &node.name, most, life, &mut found);
             }
         }
-        processes(limits, &node.name, log, &mut found);
+        processes(limits, &node.name, log, longest_freeze(trial, &node.name), &mut found);
     }
     host(limits, row, &mut found);
     times(limits, observed, row, &mut found);
@@ -281,14 +284,31 @@ fn shortened(found: Vec<Invalid>) -> Vec<Invalid> {
 
 const DIRECTIONS: [Direction; 2] = [Direction::Up, Direction::Down];
 
-fn kernel_rates(node: &str, link: Option<Link>, life: &Life, found: &mut Vec<Invalid>) {
+/// The rates that a node's link gets by the schedule, beside its own.
+fn planned_links(trial: &Trial, node: &Node) -> Vec<Link> {
+    let own = trial.schedule.iter().filter(|event| event.node == node.name);
+    own.filter_map(|event| if let Action::Links(link) = event.action { Some(link) } else { None }).collect()
+}
+
+/// The longest time for which the schedule has a node stand still, seconds.
+fn longest_freeze(trial: &Trial, node: &str) -> f64 {
+    let fate = trial.fate(node);
+    let frozen = fate.absences.iter().filter(|absence| absence.how == How::Freeze);
+    // Whoever is frozen for good is thawed at the end, to say goodbye.
+    frozen.map(|it| it.until.map_or(f64::INFINITY, |until| (until - it.from) as f64 / 1e9)).fold(0.0, f64::max)
+}
+
+fn kernel_rates(node: &str, link: Option<Link>, changes: &[Link], life: &Life, found: &mut Vec<Invalid>) {
     let planned = link.map(|link| [link.up, link.down]);
     let shaped = life.shaped.as_ref().map(|it| [it.up.as_ref().map(|up| up.rate), it.down.as_ref().map(|it| it.rate)]);
     let later = life.rates.iter().map(|(up, down)| [Some(*up), Some(*down)]);
     for (i, direction) in DIRECTIONS.into_iter().enumerate() {
         let planned = planned.map(|rates| rates[i]);
         let mut seen = shaped.into_iter().chain(later.clone()).map(|rates| rates[i]);
-        if let Some(kernel) = seen.find(|kernel| *kernel != planned) {
+        let is_planned = |kernel: Option<u64>| {
+            kernel == planned || changes.iter().any(|link| kernel == Some([link.up, link.down][i]))
+        };
+        if let Some(kernel) = seen.find(|kernel| !is_planned(*kernel)) {
             found.push(Invalid::LinkChanged { node: node.to_owned(), direction, planned, kernel });
         }
     }
@@ -323,13 +343,13 @@ fn carried(limits: &Validity, node: &str, link: Link, life: &Life, found: &mut V
     }
 }
 
-fn processes(limits: &Validity, node: &str, log: &NodeLog, found: &mut Vec<Invalid>) {
+fn processes(limits: &Validity, node: &str, log: &NodeLog, frozen: f64, found: &mut Vec<Invalid>) {
     let seconds = |ns: u64| ns as f64 / 1e9;
     if let Some(ns) = peers::counters(log).throttled.filter(|ns| *ns > 0) {
         found.push(Invalid::Throttled { node: node.to_owned(), seconds: seconds(ns) });
     }
     let longest = log.lives.iter().flat_map(|life| &life.stalls).max();
-    if let Some(seconds) = longest.map(|ns| seconds(*ns)).filter(|it| *it > limits.stall) {
+    if let Some(seconds) = longest.map(|ns| seconds(*ns)).filter(|it| *it > limits.stall + frozen) {
         found.push(Invalid::Stalled { node: node.to_owned(), seconds });
     }
 }

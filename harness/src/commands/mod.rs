@@ -55,7 +55,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
     };
     let exit = match cli.command {
         Command::Run(arguments) => runtime.block_on(run::run(&arguments)),
-        Command::Plan { file } => plan::plan(&file),
+        Command::Plan { file, timeline } => plan::plan(&file, timeline.as_deref()),
         Command::Report { dir } => report::report(&dir),
         Command::Rerun { dir, out, runtime: name } => runtime.block_on(rerun::rerun(&dir, &out, name)),
         Command::Schema { which } => schema::schema(which),

@@ -2,19 +2,29 @@
 
 use std::path::Path;
 
-use super::{complain, say};
-use crate::analysis::bounds::{self, Swarm};
+use super::{complain, run, say};
+use crate::analysis::presence;
 use crate::exit::Exit;
-use crate::plan::{self, Cell, Plan};
+use crate::plan::{Cell, Plan, timeline};
 use crate::report::plan::{CellEstimate, render};
-use crate::spec;
 
-/// Prints what a run would do.
+/// Prints what a run would do, or who is there when in one of its trials.
 #[must_use]
-pub fn plan(file: &Path) -> Exit {
-    match spec::load(file) {
-        Ok(spec) => {
-            let plan = plan::plan(&spec);
+pub fn plan(file: &Path, timeline: Option<&str>) -> Exit {
+    match run::load(file, None, None, None) {
+        Ok(run::Experiment { plan, .. }) => {
+            if let Some(which) = timeline {
+                return match of_one(&plan, which) {
+                    Ok(csv) => {
+                        say(csv.trim_end());
+                        Exit::Fine
+                    }
+                    Err(why) => {
+                        complain(why);
+                        Exit::Usage
+                    }
+                };
+            }
             say(render(&plan, &estimates(&plan)).trim_end());
             Exit::Fine
         }
@@ -25,6 +35,29 @@ pub fn plan(file: &Path) -> Exit {
     }
 }
 
+/// The timeline of the trial that is meant by `CELL[/REPEAT]`, or of all if they are the same.
+fn of_one(plan: &Plan, which: &str) -> Result<String, String> {
+    let (cell, repeat) = match which.rsplit_once('/') {
+        Some((cell, repeat)) => {
+            (cell, repeat.parse().map_err(|_| format!("`{repeat}` is no repeat (hint: `CELL/1`)"))?)
+        }
+        None => (which, 1_u32),
+    };
+    let trials = || plan.cells.iter().filter(|it| cell.is_empty() || it.id == cell);
+    let trials = trials().flat_map(|cell| cell.trials.iter().filter(|trial| trial.repeat == repeat));
+    let mut timelines: Vec<String> = trials.map(timeline::csv).collect();
+    timelines.dedup();
+    let cells: Vec<&str> = plan.cells.iter().map(|cell| cell.id.as_str()).collect();
+    match &timelines[..] {
+        [one] => Ok(one.clone()),
+        [] => Err(format!(
+            "no trial `{which}` (hint: cells are {}, and a repeat follows as in `CELL/1`)",
+            cells.join(", ")
+        )),
+        _ => Err(format!("the cells have different timelines (hint: `--timeline CELL`, one of {})", cells.join(", "))),
+    }
+}
+
 /// What the formulas allow each cell, in the plan's order.
 #[must_use]
 pub fn estimates(plan: &Plan) -> Vec<CellEstimate> {
@@ -32,8 +65,8 @@ pub fn estimates(plan: &Plan) -> Vec<CellEstimate> {
 }
 
 fn estimate(cell: &Cell) -> CellEstimate {
-    let swarm = cell.trials.first().and_then(|trial| Swarm::of_nodes(trial.file.size, &trial.nodes));
-    match swarm.and_then(|swarm| bounds::bound(cell.settings.architecture, &swarm)) {
+    let swarm = cell.trials.first().and_then(presence::planned);
+    match swarm.and_then(|swarm| presence::bound(cell.settings.architecture, &swarm)).map(|(bound, _)| bound) {
         Some(bound) => CellEstimate {
             bound_seconds: bound.seconds,
             binding: bound.term.formula().to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `spec.yaml` | the experiment as given |
+//! | `spec.yaml` | the experiment as given; beside it the trace that it names, if it does |
 //! | `plan.json` | what it comes to |
 //! | `manifest.json` | where, when and how it ran, and how it ended |
 //! | `trials/<cell>/<repeat>/events.jsonl` | the log of a trial, or `events.jsonl.gz`; of its second attempt in `<repeat>.2/` |
@@ -22,7 +22,7 @@ use crate::analysis::lives::Observed;
 use crate::analysis::metrics::Measured;
 use crate::analysis::summary::{self, Analysis};
 use crate::events::log::{ReadError, Reader};
-use crate::plan::{self, Cell, Plan, Trial};
+use crate::plan::{self, Cell, Plan, Trial, trace};
 use crate::report;
 
 /// Version of the manifest; readers refuse a newer one.
@@ -159,7 +159,12 @@ pub fn create(out: &Path, spec_text: &str, plan: &Plan, facts: Facts) -> Result<
         facts,
     };
     let files = [("spec.yaml", spec_text), ("plan.json", &json(plan)), ("manifest.json", &json(&manifest))];
+    let traces = plan.cells.iter().filter_map(|cell| cell.settings.trace.as_ref());
+    let traces =
+        traces.map(|it| (it.file.as_str(), trace::write(it.fates.iter().map(|(w, f)| (w.to_string(), f.clone())))));
     let written = files.into_iter().try_for_each(|(name, content)| write(&dir.join(name), content));
+    let written =
+        written.and_then(|()| traces.into_iter().try_for_each(|(name, content)| write(&dir.join(name), &content)));
     match written.and_then(|()| lock(&dir)) {
         Ok(Some(lock)) => Ok(Run { dir, manifest, resumed: false, _lock: lock }),
         Ok(None) => unreachable!("nobody else knows of the directory yet"),

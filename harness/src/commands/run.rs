@@ -111,7 +111,18 @@ pub(super) fn load(
         let refused = |why| LoadError::Runtime { file: file.display().to_string(), why };
         spec.set_runtime(runtime).map_err(refused)?;
     }
-    Ok(Experiment { text, plan: plan::plan(&spec) })
+    let plan = plan::plan(&spec);
+    if let Some(late) = plan::latecomer(&plan) {
+        return Err(spec::wrong(
+            &file.display().to_string(),
+            &text,
+            "arrivals",
+            late,
+            "a longer `timeout`, fewer peers or denser arrivals",
+        )
+        .into());
+    }
+    Ok(Experiment { text, plan })
 }
 
 /// Runs the experiments in the directories that `directories` makes or finds, given what is known of the runtimes; returns

@@ -363,7 +363,7 @@ mod tests {
         std::fs::write(dir.join(FILE), "{\"node\":{\"v\":9,\"who\":\"peer-01\"}}\n").unwrap();
         assert_eq!(
             first_error(&dir),
-            "events.jsonl:1: node events in version 9, this harness reads up to 2 \
+            "events.jsonl:1: node events in version 9, this harness reads up to 3 \
              (hint: read it with the harness that wrote it, or a newer one)"
         );
         std::fs::write(dir.join(FILE), "{\"controller\":{\"v\":3}}\n").unwrap();

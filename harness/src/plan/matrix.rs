@@ -64,8 +64,9 @@ fn order(spec: &Spec, cells: &[Cell]) -> Vec<Turn> {
 fn trial(spec: &Spec, settings: &Settings, repeat: u32) -> Trial {
     let seed = seeds::derive(spec.seed, &repeat.to_string());
     let mut nodes = topology::nodes(settings, seed);
-    let schedule = schedule::draw(settings, seed, &nodes);
-    schedule::mark(&mut nodes, &schedule);
+    let fates = schedule::fates(settings, seed, &nodes);
+    schedule::mark(settings, seed, &mut nodes, &fates);
+    let schedule = schedule::events(settings, seed, &nodes, &fates);
     let file = FileSpec {
         name: spec.name.clone(),
         size: settings.size,

@@ -6,6 +6,7 @@
 
 pub mod matrix;
 pub mod schedule;
+pub mod timeline;
 pub mod topology;
 
 use std::fmt;
@@ -14,13 +15,17 @@ use peer_image::node::{Behaviour, FileSpec, Link, OnComplete, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::quantity::show_rate;
 use crate::spec::Spec;
 
 // What a plan's reader needs to name without knowing the stage before it.
-pub use crate::spec::{Architecture, Class, Keeps, Order, RuntimeName, Settings, Validity};
+pub use crate::spec::{
+    Absence, Architecture, Arrivals, Class, Distribution, Fate, How, Keeps, LinkSpread, Order, RuntimeName, Settings,
+    Validity, trace,
+};
 
-/// Version of the plan's JSON; readers refuse a newer one.
-pub const VERSION: u32 = 1;
+/// Version of the plan's JSON; readers refuse a newer one. 2 came with arrivals, events, and more kinds of churn.
+pub const VERSION: u32 = 2;
 
 /// Everything that a run will do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -89,7 +94,7 @@ pub struct Trial {
     pub file: FileSpec,
     /// The tracker first, then the server, then the peers.
     pub nodes: Vec<Node>,
-    /// What happens to peers, ascending by time, ties by node name.
+    /// What happens to nodes, ascending by time, ties by node name.
     pub schedule: Vec<Event>,
 }
 
@@ -112,40 +117,132 @@ pub struct Node {
     pub to_complete: bool,
     /// Whether its state must outlive its process.
     pub keeps_state: bool,
+    /// So long after its arrival it gives up if it lacks part of the file, ns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u64>,
 }
 
-/// Something that happens to a peer at a planned moment.
+/// Something that happens to a node at a planned moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// Nanoseconds after the common start.
     pub at: u64,
-    /// The peer.
+    /// The node.
     pub node: String,
     /// What happens.
     pub action: Action,
 }
 
-/// What happens to a peer.
+/// What happens to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
-    /// It leaves of its own accord and says goodbye (its agent acts).
+    /// It arrives: until then it waits without anybody knowing of it (its agent acts).
+    Arrive,
+    /// It leaves of its own accord and says goodbye; the tracker falls silent (its agent acts).
     Leave,
     /// It is killed (the controller acts).
     Crash,
-    /// It comes back (the controller acts).
+    /// Its process is stopped where it stands (the controller acts).
+    Freeze,
+    /// Its process goes on (the controller acts).
+    Thaw,
+    /// Its link carries nothing (its agent acts).
+    CutOff,
+    /// Its link carries again (its agent acts).
+    Reconnect,
+    /// It comes back (the controller starts it in time, its agent waits for the moment); the tracker answers again.
     Rejoin(Keeps),
+    /// Its link has other rates (its agent acts).
+    Links(Link),
+}
+
+/// Who carries an action out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// The node's own agent, which was told at its start.
+    Agent,
+    /// The controller.
+    Controller,
+}
+
+impl Action {
+    /// Who carries it out on a node with that role.
+    #[must_use]
+    pub fn actor(self, role: Role) -> Actor {
+        match self {
+            // The tracker's process is the trial's gate too, and runs on.
+            Self::Rejoin(_) if role == Role::Tracker => Actor::Agent,
+            Self::Crash | Self::Freeze | Self::Thaw | Self::Rejoin(_) => Actor::Controller,
+            Self::Arrive | Self::Leave | Self::CutOff | Self::Reconnect | Self::Links(_) => Actor::Agent,
+        }
+    }
 }
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::Arrive => "arrives",
             Self::Leave => "leaves",
             Self::Crash => "is killed",
+            Self::Freeze => "freezes",
+            Self::Thaw => "thaws",
+            Self::CutOff => "is cut off",
+            Self::Reconnect => "is connected again",
             Self::Rejoin(Keeps::Pieces) => "comes back with its pieces",
             Self::Rejoin(Keeps::Nothing) => "comes back with nothing",
+            Self::Links(link) => {
+                let (up, down) = (show_rate(link.up), show_rate(link.down));
+                return f.pad(&format!("has a link of {up} up, {down} down"));
+            }
         })
     }
+}
+
+impl Trial {
+    /// When a node is there, as far as the schedule says.
+    #[must_use]
+    pub fn fate(&self, node: &str) -> Fate {
+        let mut fate = Fate::default();
+        for event in self.schedule.iter().filter(|event| event.node == node) {
+            let go = |how| Absence { from: event.at, until: None, how, keeps: Keeps::Pieces };
+            match event.action {
+                Action::Arrive => fate.arrives = event.at,
+                Action::Leave => fate.absences.push(go(How::Leave)),
+                Action::Crash => fate.absences.push(go(How::Crash)),
+                Action::Freeze => fate.absences.push(go(How::Freeze)),
+                Action::CutOff => fate.absences.push(go(How::CutOff)),
+                Action::Rejoin(keeps) => {
+                    if let Some(absence) = fate.absences.last_mut() {
+                        (absence.until, absence.keeps) = (Some(event.at), keeps);
+                    }
+                }
+                Action::Thaw | Action::Reconnect => {
+                    if let Some(absence) = fate.absences.last_mut() {
+                        absence.until = Some(event.at);
+                    }
+                }
+                Action::Links(_) => {}
+            }
+        }
+        fate
+    }
+}
+
+/// The first peer that would arrive only when its trial's time is up, in words, if there is one: nobody would ever see it.
+#[must_use]
+pub fn latecomer(plan: &Plan) -> Option<String> {
+    let trials = plan.cells.iter().flat_map(|cell| cell.trials.iter().map(move |trial| (cell, trial)));
+    trials.into_iter().find_map(|(cell, trial)| {
+        #[expect(clippy::cast_precision_loss, reason = "a moment of a trial, to be shown")]
+        let seconds = |event: &Event| event.at as f64 / 1e9;
+        let timeout = cell.settings.timeout;
+        let late = trial.schedule.iter().find(|it| it.action == Action::Arrive && seconds(it) >= timeout)?;
+        let (node, at, id, repeat) = (&late.node, seconds(late), &cell.id, trial.repeat);
+        Some(format!(
+            "`{node}` of `{id}`, repeat {repeat}, would arrive at {at:.1} s, after the timeout of {timeout} s"
+        ))
+    })
 }
 
 /// What a spec comes to. Pure: the same spec gives an equal plan.

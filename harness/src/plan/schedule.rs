@@ -1,115 +1,302 @@
-//! What happens to peers, and when: churn, drawn before anything starts.
+//! What happens to nodes, and when: arrivals, churn and incidents, drawn before anything starts.
 //!
-//! First form: a churning peer leaves once, by itself or by a crash; it may come back, and then stays to the end.
-//!
-//! Invariant: what is drawn for a peer depends on the trial's seed, the peer's number and the churn settings alone.
-//! Each peer has a stream called `churn/<number>` (the number and not the name, whose padding depends on N) and draws
-//! the same four numbers from it in the same order, whatever becomes of them. So one more peer changes no other's
-//! fate, and a longer mean session makes each session longer by the same factor.
+//! Invariant: what is drawn for a peer depends on the trial's seed, the peer's number and the settings alone. Each peer
+//! has streams named after what they decide and its number (`churn/<number>`, `arrive/<number>`; the number and not the
+//! name, whose padding depends on N), and draws from them in the same order, whatever becomes of it. So one more peer
+//! changes no other's fate, and a longer mean session makes each session longer by the same factor. The one exception is
+//! asked for by the file: `churn.at_most` lets a peer go or stay by how many others are away.
 
 use std::collections::BTreeSet;
 
+use peer_image::node::{Link, OnComplete, Role};
 use peer_image::seeds;
 
 use super::{Action, Event, Node};
-use crate::spec::{Churn, Keeps, Session, Settings};
+use crate::spec::{
+    Absence, Arrivals, Churn, Class, Fate, How, Incident, Keeps, Settings, What, Who, Whom, whole_bytes,
+};
 
 /// Moments are whole milliseconds: no runtime acts on a schedule more exactly.
 const STEP: u64 = 1_000_000;
 
-/// The events of a trial before its timeout, ascending by time, ties by node name.
-pub(super) fn draw(settings: &Settings, seed: u64, nodes: &[Node]) -> Vec<Event> {
-    let Some(churn) = &settings.churn else { return Vec::new() };
+/// What happens to each node, in the order of `nodes`.
+pub(super) fn fates(settings: &Settings, seed: u64, nodes: &[Node]) -> Vec<Fate> {
     let end = moment(settings.timeout);
-    let peers = nodes.iter().filter(|node| !node.class.is_empty());
-    let mut events: Vec<Event> = peers
-        .zip(1_u32..)
-        .flat_map(|(node, number)| {
-            fate(churn, seed, number).map(|(at, action)| Event { at, node: node.name.clone(), action })
-        })
-        .filter(|event| event.at < end)
-        .collect();
+    let mut fates: Vec<Fate> = nodes.iter().map(|node| drawn(settings, seed, node, end)).collect();
+    if let Some(most) = settings.churn.as_ref().and_then(|churn| churn.at_most) {
+        limit(&mut fates, most);
+    }
+    for incident in &settings.events {
+        for (node, fate) in nodes.iter().zip(&mut fates) {
+            if let What::Go(how, keeps) = incident.what
+                && strikes(incident, seed, node)
+            {
+                let until = incident.lasts.map(|lasts| incident.at.saturating_add(lasts));
+                fate.interrupt(Absence { from: incident.at, until, how, keeps });
+            }
+        }
+    }
+    for fate in &mut fates {
+        // What is to come after the timeout does not happen.
+        fate.absences.retain(|absence| absence.from < end);
+        for absence in &mut fate.absences {
+            absence.until = absence.until.filter(|until| *until < end);
+        }
+    }
+    fates
+}
+
+/// The events of a trial before its timeout, ascending by time, ties by node name.
+pub(super) fn events(settings: &Settings, seed: u64, nodes: &[Node], fates: &[Fate]) -> Vec<Event> {
+    let end = moment(settings.timeout);
+    let mut events = Vec::new();
+    for (node, fate) in nodes.iter().zip(fates) {
+        let mut add = |at: u64, action: Action| events.push(Event { at, node: node.name.clone(), action });
+        if fate.arrives > 0 {
+            add(fate.arrives, Action::Arrive);
+        }
+        for absence in &fate.absences {
+            let (go, back) = match absence.how {
+                How::Leave => (Action::Leave, Action::Rejoin(absence.keeps)),
+                How::Crash => (Action::Crash, Action::Rejoin(absence.keeps)),
+                How::Freeze => (Action::Freeze, Action::Thaw),
+                How::CutOff => (Action::CutOff, Action::Reconnect),
+            };
+            add(absence.from, go);
+            if let Some(until) = absence.until {
+                add(until, back);
+            }
+        }
+        for (at, link) in links(settings, seed, node).into_iter().filter(|(at, _)| *at < end) {
+            add(at, Action::Links(link));
+        }
+    }
     events.sort_by(|a, b| (a.at, &a.node).cmp(&(b.at, &b.node)));
     events
 }
 
-/// Tells each node what the schedule means for it.
-pub(super) fn mark(nodes: &mut [Node], schedule: &[Event]) {
-    let mut away = BTreeSet::new();
-    let mut keeps = BTreeSet::new();
-    for event in schedule {
-        match event.action {
-            Action::Leave | Action::Crash => {
-                away.insert(event.node.as_str());
-            }
-            Action::Rejoin(what) => {
-                away.remove(event.node.as_str());
-                if what == Keeps::Pieces {
-                    keeps.insert(event.node.as_str());
-                }
-            }
+/// Tells each node what its fate means for it, and what else is drawn for it.
+pub(super) fn mark(settings: &Settings, seed: u64, nodes: &mut [Node], fates: &[Fate]) {
+    for (node, fate) in nodes.iter_mut().zip(fates) {
+        node.to_complete &= !fate.is_gone();
+        let keeps = |absence: &Absence| {
+            absence.how.ends_the_process() && absence.until.is_some() && absence.keeps == Keeps::Pieces
+        };
+        node.keeps_state = node.role != Role::Tracker && fate.absences.iter().any(keeps);
+        let (Some(class), Some(number)) = (class_of(settings, node), number(node)) else { continue };
+        if let Some(linger) = class.linger {
+            let drawn = linger.at(seeds::stream(seed, &format!("linger/{number}")).unit());
+            node.on_complete = OnComplete::Linger(moment(drawn));
+        }
+        if let Some(give_up) = class.give_up {
+            node.patience =
+                Some(moment(give_up.at(seeds::stream(seed, &format!("patience/{number}")).unit())).max(STEP));
+        }
+        if let Some(link) = &mut node.link {
+            let draw = |what: &str| seeds::stream(seed, &format!("{what}/{number}")).unit();
+            link.up = class.spread.up.map_or(link.up, |spread| whole_bytes(spread.at(draw("up"))));
+            link.down = class.spread.down.map_or(link.down, |spread| whole_bytes(spread.at(draw("down"))));
         }
     }
-    for node in nodes {
-        node.to_complete &= !away.contains(node.name.as_str());
-        node.keeps_state = keeps.contains(node.name.as_str());
+}
+
+fn class_of<'s>(settings: &'s Settings, node: &Node) -> Option<&'s Class> {
+    settings.classes.iter().find(|class| class.name == node.class)
+}
+
+/// A peer's number, from 1.
+fn number(node: &Node) -> Option<u32> {
+    node.name.strip_prefix("peer-")?.parse().ok()
+}
+
+/// What models or the trace say of one node, without regard to incidents.
+fn drawn(settings: &Settings, seed: u64, node: &Node, end: u64) -> Fate {
+    let whom = match node.role {
+        Role::Tracker => Whom::Tracker,
+        Role::HttpServer | Role::InitialSeed => Whom::Server,
+        Role::HttpClient | Role::Leecher => Whom::Peer(number(node).unwrap_or(0)),
+    };
+    if let Some(trace) = &settings.trace {
+        return trace.fates.get(&whom).cloned().unwrap_or_default();
+    }
+    let Whom::Peer(number) = whom else { return Fate::default() };
+    let arrives = arrival(settings.arrivals, seed, number);
+    let absences = settings.churn.as_ref().map_or_else(Vec::new, |churn| absences(churn, seed, number, arrives, end));
+    Fate { arrives, absences }
+}
+
+/// When a peer arrives, ns.
+fn arrival(arrivals: Arrivals, seed: u64, number: u32) -> u64 {
+    let draw = |number: u32| seeds::stream(seed, &format!("arrive/{number}")).unit();
+    let before = f64::from(number - 1);
+    match arrivals {
+        Arrivals::AtOnce => 0,
+        // The gaps before it, each drawn by the peer that ends it; the first is waited for, too.
+        Arrivals::Poisson { every } => moment((1..=number).map(|number| -every * draw(number).ln()).sum()),
+        Arrivals::Stagger { every } => moment(before * every),
+        Arrivals::Uniform { within } => moment(within * draw(number)),
+        Arrivals::Waves { size, every } => moment(f64::from((number - 1) / size) * every),
+        Arrivals::Decaying { mean } => moment(-mean * draw(number).ln()),
     }
 }
 
-/// What happens to one peer, without regard to the timeout.
-fn fate(churn: &Churn, seed: u64, number: u32) -> impl Iterator<Item = (u64, Action)> + use<> {
-    let mut stream = seeds::stream(seed, &format!("churn/{number}"));
-    let [churns, session, crashes, returns] = std::array::from_fn(|_| stream.unit());
-    let departure = (churns < churn.share).then(|| {
-        let action = if crashes < churn.crash { Action::Crash } else { Action::Leave };
-        (moment(length(churn.session, session)), action)
-    });
-    let rejoin = churn.rejoin.filter(|rejoin| returns < rejoin.share);
-    let back =
-        departure.zip(rejoin).map(|((left, _), rejoin)| (left + moment(rejoin.after), Action::Rejoin(rejoin.keeps)));
-    departure.into_iter().chain(back)
+/// When a peer is away, from its arrival on.
+fn absences(churn: &Churn, seed: u64, number: u32, arrives: u64, end: u64) -> Vec<Absence> {
+    let mut absences = Vec::new();
+    let mut since = arrives;
+    for session in 0_u32.. {
+        // Of the first session the stream has the name that it always had.
+        let name = if session == 0 { format!("churn/{number}") } else { format!("churn/{number}/{session}") };
+        let mut stream = seeds::stream(seed, &name);
+        let [churns, length, how, returns, away] = std::array::from_fn(|_| stream.unit());
+        // Whether it churns at all is decided once.
+        if session == 0 && churns >= churn.share {
+            break;
+        }
+        let from =
+            since.saturating_add(moment(churn.warm_up)).saturating_add(moment(churn.session.at(length)).max(STEP));
+        if from >= end {
+            break;
+        }
+        let how = if how < churn.crash {
+            How::Crash
+        } else if how < churn.crash + churn.freeze {
+            How::Freeze
+        } else if how < churn.crash + churn.freeze + churn.cut_off {
+            How::CutOff
+        } else {
+            How::Leave
+        };
+        let rejoin = churn.rejoin.filter(|rejoin| returns < rejoin.share);
+        let until = rejoin.map(|rejoin| from.saturating_add(moment(rejoin.after.at(away)).max(STEP)));
+        absences.push(Absence { from, until, how, keeps: rejoin.map_or(Keeps::Pieces, |rejoin| rejoin.keeps) });
+        match until {
+            Some(until) if rejoin.is_some_and(|rejoin| rejoin.again) => since = until,
+            _ => break,
+        }
+    }
+    absences
 }
 
-/// The session at a quantile in (0, 1), seconds.
-fn length(session: Session, quantile: f64) -> f64 {
-    match session {
-        Session::Exponential { mean } => -mean * quantile.ln(),
-        Session::Fixed { after } => after,
-        Session::Uniform { from, to } => from + (to - from) * quantile,
+/// Has at most so many be away at once: in the order of time, who would be one too many stays. Ties go to who comes
+/// first in the trial's order.
+fn limit(fates: &mut [Fate], most: u32) {
+    let mut all: Vec<(u64, usize)> =
+        fates.iter().enumerate().flat_map(|(i, fate)| fate.absences.iter().map(move |it| (it.from, i))).collect();
+    all.sort_unstable();
+    let mut away: Vec<Option<u64>> = Vec::new();
+    for (from, i) in all {
+        away.retain(|until| until.is_none_or(|until| until > from));
+        let fate = &mut fates[i];
+        let Some(place) = fate.absences.iter().position(|it| it.from == from) else { continue };
+        if away.len() < most as usize {
+            away.push(fate.absences[place].until);
+        } else {
+            fate.absences.remove(place);
+        }
     }
 }
 
-/// Seconds to the nearest step, in nanoseconds; at least one step, so that nothing happens before the start.
+/// Whether an incident strikes a node.
+fn strikes(incident: &Incident, seed: u64, node: &Node) -> bool {
+    match &incident.who {
+        Who::Server => matches!(node.role, Role::HttpServer | Role::InitialSeed),
+        Who::Tracker => node.role == Role::Tracker,
+        Who::All => number(node).is_some(),
+        Who::Class(class) => number(node).is_some() && node.class == *class,
+        Who::Share(share) => number(node)
+            .is_some_and(|number| seeds::stream(seed, &format!("event/{}/{number}", incident.name)).unit() < *share),
+    }
+}
+
+/// The rates that a node's link gets, and when: where an incident ends it gets its own again.
+fn links(settings: &Settings, seed: u64, node: &Node) -> Vec<(u64, Link)> {
+    let Some(own) = node.link else { return Vec::new() };
+    let mut changes: Vec<(u64, Link)> = Vec::new();
+    for incident in settings.events.iter().filter(|incident| strikes(incident, seed, node)) {
+        let What::Links(link) = incident.what else { continue };
+        if let Some(lasts) = incident.lasts {
+            changes.push((incident.at.saturating_add(lasts), own));
+        }
+        changes.push((incident.at, link));
+    }
+    let times: BTreeSet<u64> = changes.iter().map(|(at, _)| *at).collect();
+    // Of several at one moment the last in the file counts.
+    times.into_iter().filter_map(|at| changes.iter().rev().find(|it| it.0 == at).copied()).collect()
+}
+
+/// Seconds to nanoseconds on the grid of [`STEP`]: what is too far in the future to count is at its end.
 fn moment(seconds: f64) -> u64 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "`as` saturates, and times are positive"
-    )]
-    let steps = (seconds * 1e9 / STEP as f64).round() as u64;
-    // Half of the range, so that two moments can be added.
-    steps.clamp(1, u64::MAX / STEP / 2) * STEP
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative; the cast saturates")]
+    let steps = (seconds * 1_000.0).round() as u64;
+    steps.saturating_mul(STEP)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::{Distribution, Rejoin};
+
+    fn churn(share: f64) -> Churn {
+        Churn {
+            session: Distribution::Exponential { mean: 30.0 },
+            share,
+            crash: 0.25,
+            freeze: 0.25,
+            cut_off: 0.25,
+            warm_up: 5.0,
+            at_most: None,
+            rejoin: Some(Rejoin {
+                after: Distribution::Exponential { mean: 5.0 },
+                share: 0.8,
+                keeps: Keeps::Pieces,
+                again: true,
+            }),
+        }
+    }
+
+    const END: u64 = 600_000_000_000;
 
     #[test]
-    fn a_session_has_its_distributions_mean() {
-        let mut stream = seeds::stream(1, "mean");
-        let quantiles: Vec<f64> = (0..100_000).map(|_| stream.unit()).collect();
-        let mean = |session| quantiles.iter().map(|q| length(session, *q)).sum::<f64>() / quantiles.len() as f64;
-        assert!((mean(Session::Exponential { mean: 30.0 }) - 30.0).abs() < 0.5);
-        assert!((mean(Session::Uniform { from: 10.0, to: 30.0 }) - 20.0).abs() < 0.5);
-        assert_eq!(length(Session::Fixed { after: 9.0 }, 0.3), 9.0);
+    fn absences_are_ascending_and_apart_and_after_the_warm_up() {
+        for number in 1..500 {
+            let absences = absences(&churn(1.0), 7, number, 3_000_000_000, END);
+            let mut last = 8_000_000_000;
+            for (i, absence) in absences.iter().enumerate() {
+                assert!(absence.from > last, "{absences:?}");
+                match absence.until {
+                    Some(until) => {
+                        assert!(until > absence.from);
+                        last = until + 5_000_000_000;
+                    }
+                    None => assert_eq!(i + 1, absences.len()),
+                }
+            }
+        }
     }
 
     #[test]
-    fn moments_are_whole_milliseconds_after_the_start() {
-        assert_eq!(moment(9.0), 9_000_000_000);
-        assert_eq!(moment(0.000_000_1), STEP);
-        assert_eq!(moment(1.234_567_8), 1_235_000_000);
-        assert_eq!(moment(f64::INFINITY) % STEP, 0);
+    fn poisson_gaps_have_their_mean_and_no_peer_depends_on_later_ones() {
+        let arrivals = Arrivals::Poisson { every: 4.0 };
+        let last = arrival(arrivals, 1, 5_000) as f64 / 1e9;
+        assert!((last / 5_000.0 - 4.0).abs() < 0.2, "{last}");
+        assert!((1..100).all(|number| arrival(arrivals, 1, number) < arrival(arrivals, 1, number + 1)));
+        let waves = Arrivals::Waves { size: 3, every: 10.0 };
+        assert_eq!(
+            (1..=7).map(|n| arrival(waves, 1, n) / 1_000_000_000).collect::<Vec<_>>(),
+            [0, 0, 0, 10, 10, 10, 20]
+        );
+    }
+
+    #[test]
+    fn never_more_than_so_many_are_away() {
+        let mut fates: Vec<Fate> =
+            (1..=40).map(|n| Fate { arrives: 0, absences: absences(&churn(1.0), 3, n, 0, END) }).collect();
+        let away = |fates: &[Fate], at: u64| fates.iter().filter(|fate| !fate.is_there(at)).count();
+        let moments = (0..END).step_by(500_000_000);
+        assert!(moments.clone().any(|at| away(&fates, at) > 5));
+        limit(&mut fates, 5);
+        assert!(moments.clone().all(|at| away(&fates, at) <= 5));
+        assert!(moments.clone().any(|at| away(&fates, at) == 5));
     }
 }

@@ -24,6 +24,7 @@ pub(super) fn nodes(settings: &Settings, seed: u64) -> Vec<Node> {
         behaviour: Behaviour::Honest,
         to_complete: false,
         keeps_state: false,
+        patience: None,
     };
 
     let n = settings.peers();
@@ -43,6 +44,7 @@ pub(super) fn nodes(settings: &Settings, seed: u64) -> Vec<Node> {
             behaviour: class.behaviour,
             to_complete: true,
             keeps_state: false,
+            patience: None,
         })
         .collect();
     peers.sort_by(|a, b| a.name.cmp(&b.name));

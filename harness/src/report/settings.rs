@@ -32,7 +32,10 @@ fn of_cell(settings: &Settings) -> Vec<(String, String)> {
         policy,
         storage,
         congestion,
+        arrivals,
         churn,
+        events,
+        trace,
         start_timeout,
         timeout,
         validity,
@@ -56,23 +59,31 @@ fn of_cell(settings: &Settings) -> Vec<(String, String)> {
         rows.extend(of_policy(policy));
     }
     rows.extend([row("storage", word(storage)), row("congestion", congestion)]);
-    // As in `plan.json`: its parts have names of their own.
-    let churn = churn.as_ref().map_or("none".to_owned(), |it| serde_json::to_string(it).unwrap_or_default());
-    rows.extend([row("churn", churn)]);
+    // As in `plan.json`: their parts have names of their own.
+    rows.push(row("arrivals", parts(arrivals)));
+    rows.push(row("churn", churn.as_ref().map_or("none".to_owned(), parts)));
+    rows.extend(events.iter().map(|it| row(&format!("events.{}", it.name), parts(it))));
+    rows.extend(trace.as_ref().map(|trace| row("trace", &trace.file)));
     rows.extend([row("start_timeout", time(*start_timeout)), row("timeout", time(*timeout))]);
     rows.extend(of_validity(validity));
     rows
 }
 
 fn class(links: &str, prefix: &str, class: &Class) -> Vec<(String, String)> {
-    let Class { name: _, count: _, link: rates, on_complete, behaviour } = class;
+    let Class { name: _, count: _, link: rates, spread, on_complete, linger, give_up, behaviour } = class;
     let then = match on_complete {
         OnComplete::Stay => "stay".to_owned(),
         OnComplete::Leave => "leave".to_owned(),
-        OnComplete::Linger(ns) => format!("linger {}", show_time(*ns)),
+        OnComplete::Linger(ns) => format!("linger {}", linger.as_ref().map_or_else(|| show_time(*ns), parts)),
     };
     let mut rows = link(links, *rates);
+    for (row, spread) in rows.iter_mut().zip([spread.up, spread.down]) {
+        if let Some(spread) = spread {
+            row.1 = format!("{} (median), {}", row.1, parts(&spread));
+        }
+    }
     rows.push(row(&format!("{prefix}on_complete"), then));
+    rows.push(row(&format!("{prefix}give_up"), give_up.as_ref().map_or("never".to_owned(), parts)));
     if !prefix.is_empty() {
         rows.push(row(&format!("{prefix}behaviour"), word(behaviour)));
     }
@@ -130,6 +141,15 @@ fn of_validity(validity: &Validity) -> Vec<(String, String)> {
 #[expect(clippy::needless_pass_by_value, reason = "most values are made for it")]
 fn row(key: &str, value: impl ToString) -> (String, String) {
     (key.to_owned(), value.to_string())
+}
+
+/// A value that has parts, as `plan.json` has it.
+fn parts(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        Ok(value) => value.to_string(),
+        Err(error) => error.to_string(),
+    }
 }
 
 /// The word that stands for it in the file.

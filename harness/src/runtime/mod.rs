@@ -61,6 +61,12 @@ pub trait Deployment: Send + Sync {
     /// Kills a node without a goodbye.
     fn kill(&self, name: &str) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
+    /// Stops a node's process where it stands.
+    fn freeze(&self, name: &str) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Lets a frozen node's process go on.
+    fn thaw(&self, name: &str) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
     /// Starts a node again that has left or was killed, and waits for its end if that is still to come; with `fresh`,
     /// without what it had kept.
     fn restart(&self, node: &NodeSpec, fresh: bool) -> impl Future<Output = Result<(), RuntimeError>> + Send;

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use peer_image::node::{Gate, NodeSpec, Role, Storage};
+use peer_image::node::{Alteration, Change, Gate, NodeSpec, Role, Stay, Storage};
 
-use crate::plan::{Action, Cell, Node, Trial};
+use crate::plan::{Action, Cell, Event, Fate, How, Node, Trial};
 
 /// At most so many kinds of links are tried, evenly spread over the rates.
 const KINDS: usize = 8;
@@ -29,7 +29,7 @@ const STATE_DIR: &str = "/state";
 pub(super) fn node_spec(cell: &Cell, trial: &Trial, node: &Node, gate: Gate) -> NodeSpec {
     let settings = &cell.settings;
     let on_disk = settings.storage == Storage::Disk && node.role != Role::Tracker;
-    let leaves = trial.schedule.iter().filter(|event| event.node == node.name && event.action == Action::Leave);
+    let fate = trial.fate(&node.name);
     NodeSpec {
         name: node.name.clone(),
         role: node.role,
@@ -44,8 +44,40 @@ pub(super) fn node_spec(cell: &Cell, trial: &Trial, node: &Node, gate: Gate) -> 
         behaviour: node.behaviour,
         storage: settings.storage,
         state_dir: (node.keeps_state || on_disk).then(|| STATE_DIR.to_owned()),
-        leaves: leaves.map(|event| event.at).collect(),
+        stays: if node.role == Role::Tracker { Vec::new() } else { stays(&fate) },
+        changes: changes(trial, node),
+        patience: node.patience,
     }
+}
+
+/// The lives that a node has by its fate; none if it has one, from start to end.
+fn stays(fate: &Fate) -> Vec<Stay> {
+    let mut stays = Vec::new();
+    let mut from = Some(fate.arrives);
+    for absence in fate.absences.iter().filter(|absence| absence.how.ends_the_process()) {
+        let Some(began) = from else { break };
+        stays.push(Stay { from: began, until: Some(absence.from), leaves: absence.how == How::Leave });
+        from = absence.until;
+    }
+    stays.extend(from.map(|from| Stay { from, until: None, leaves: false }));
+    if stays == [Stay::default()] { Vec::new() } else { stays }
+}
+
+/// What becomes of a node's link, or of the tracker's service.
+fn changes(trial: &Trial, node: &Node) -> Vec<Change> {
+    let own = trial.schedule.iter().filter(|event| event.node == node.name);
+    let change = |event: &Event| {
+        let what = match event.action {
+            Action::CutOff => Alteration::Cut,
+            Action::Reconnect => Alteration::Mend,
+            Action::Links(link) => Alteration::Rates(link),
+            Action::Leave if node.role == Role::Tracker => Alteration::Silent,
+            Action::Rejoin(_) if node.role == Role::Tracker => Alteration::Answering,
+            _ => return None,
+        };
+        Some(Change { at: event.at, what })
+    };
+    own.filter_map(change).collect()
 }
 
 #[cfg(test)]

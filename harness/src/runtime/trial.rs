@@ -3,13 +3,14 @@
 //! Everything that is seen or done goes to the trial's log in the order in which it came. It judges how the trial
 //! ended, and nothing else: what the times mean is for the analysis.
 
+mod actions;
 mod clock;
 mod notices;
 mod roster;
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
@@ -19,19 +20,17 @@ use peer_image::node::{GATE_PORT, Gate, NodeSpec, Role};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use self::actions::{Acted, Due, act};
 use self::clock::{Clock, nanos, seconds};
 use self::roster::Roster;
 use super::nodes::{node_spec, samples};
 use super::{Deployment, Notice, Runtime, RuntimeError, Scope};
 use crate::events::log::{WriteError, Writer};
 use crate::events::record::{Event, Outcome, Phase};
-use crate::plan::Keeps;
 use crate::plan::{self, Action, Cell, Trial};
 
 /// Longest wait for what a node that ended at once has to say about it.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// Longest wait for actions that are under way when the trial ends.
-const WIND_UP: Duration = Duration::from_secs(15);
 /// Longest wait for the ends of nodes that were asked to stop, once the runtime says that they were.
 const DRAIN: Duration = Duration::from_secs(5);
 /// Longest that stopping or removing all nodes may take before the trial goes on without.
@@ -216,14 +215,6 @@ struct Driver<'a> {
     over: bool,
 }
 
-/// What came of an action.
-struct Acted {
-    event: plan::Event,
-    actual: u64,
-    done: u64,
-    error: Option<String>,
-}
-
 /// What is next in a transfer.
 enum Turn {
     Due,
@@ -309,8 +300,7 @@ impl Driver<'_> {
         self.phase(Phase::Transfer);
         let timeout = seconds(self.cell.settings.timeout);
         (self.observer)(Update::Open { timeout });
-        let mut due: VecDeque<plan::Event> = self.trial.schedule.iter().cloned().collect();
-        due.retain(|event| event.action != Action::Leave);
+        let mut due = self.due();
         let mut acting = FuturesUnordered::new();
         let clock = self.clock;
         let act = |event: plan::Event| act(deployment, clock, go, specs.get(&event.node), event);
@@ -415,7 +405,7 @@ impl Driver<'_> {
     async fn transfer<F: Future<Output = Acted>>(
         &mut self,
         go: u64,
-        due: &mut VecDeque<plan::Event>,
+        due: &mut Due,
         acting: &mut FuturesUnordered<F>,
         act: impl Fn(plan::Event) -> F,
         deadline: Instant,
@@ -424,11 +414,11 @@ impl Driver<'_> {
             if let Some(outcome) = self.verdict(due) {
                 return Ok(outcome);
             }
-            let next = due.front().map(|event| self.clock.instant(go.saturating_add(event.at)));
+            let next = due.front().map(|(at, _)| self.clock.instant(go.saturating_add(*at)));
             let turn = self.turn(next, acting, deadline).await?;
             match turn {
                 Some(Turn::Due) => {
-                    if let Some(event) = due.pop_front()
+                    if let Some((_, event)) = due.pop_front()
                         && let Some(event) = self.decide(event)
                     {
                         acting.push(act(event));
@@ -463,8 +453,8 @@ impl Driver<'_> {
     }
 
     /// How the trial ended, if it has.
-    fn verdict(&self, due: &VecDeque<plan::Event>) -> Option<Outcome> {
-        let returns = |name: &str| due.iter().any(|e| e.node == name && matches!(e.action, Action::Rejoin(_)));
+    fn verdict(&self, due: &Due) -> Option<Outcome> {
+        let returns = |name: &str| due.iter().any(|(_, e)| e.node == name && matches!(e.action, Action::Rejoin(_)));
         if self.roster.missing().any(|(name, known)| known.has_hope(returns(name))) {
             return None;
         }
@@ -480,94 +470,16 @@ impl Driver<'_> {
         })
     }
 
-    /// Whether an action that is due is to be taken; what is not is noted.
-    fn decide(&mut self, event: plan::Event) -> Option<plan::Event> {
-        let known = self.roster.node_mut(&event.node);
-        let spared = match (known, event.action) {
-            (None, _) => Some("no such node"),
-            // Its agent acts.
-            (_, Action::Leave) => return None,
-            (Some(known), Action::Crash) => {
-                let spared = known.spared_crash();
-                if spared.is_none() {
-                    known.crash();
-                }
-                spared
-            }
-            (Some(known), Action::Rejoin(_)) => {
-                let spared = known.spared_return();
-                if spared.is_none() {
-                    known.begin();
-                }
-                spared
-            }
-        };
-        match spared {
-            Some(why) => {
-                self.skip(event, why);
-                None
-            }
-            None => Some(event),
-        }
-    }
-
-    fn skip(&mut self, event: plan::Event, why: &str) {
-        let plan::Event { at: planned, node, action } = event;
-        self.note(Event::Skipped { node, action, planned, why: why.to_owned() });
-    }
-
-    fn acted(&mut self, acted: Acted) {
-        let Acted { event: plan::Event { at: planned, node, action }, actual, done, error } = acted;
-        if let (Some(why), Some(known)) = (&error, self.roster.node_mut(&node)) {
-            match action {
-                Action::Rejoin(_) => known.begin_failed(format!("`{node}` could not return: {why}")),
-                Action::Crash | Action::Leave => known.crash_failed(),
-            }
-        }
-        (self.observer)(Update::Acted { node: node.clone(), action });
-        self.note(Event::Acted { node, action, planned, actual, done, error });
-    }
-
-    /// Waits for actions that are under way, and notes what of the schedule did not come to pass.
-    async fn wind_up<F: Future<Output = Acted>>(
-        &mut self,
-        due: VecDeque<plan::Event>,
-        mut acting: FuturesUnordered<F>,
-    ) {
-        let deadline = Instant::now() + WIND_UP;
-        while !acting.is_empty() {
-            match self.during(acting.next(), deadline).await {
-                Ok(Some(acted)) => self.acted(acted),
-                Ok(None) => break,
-                Err(_) => {
-                    let count = acting.len();
-                    self.warn(format!("{count} actions of the schedule were still under way when the trial ended"));
-                    break;
-                }
-            }
-        }
-        for event in due {
-            self.skip(event, "trial over");
-        }
-        // Of the leaves, which agents take, those that were reported came first.
-        let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
-        let trial = self.trial;
-        for event in trial.schedule.iter().filter(|event| event.action == Action::Leave) {
-            let taken = taken.entry(&event.node).or_default();
-            *taken += 1;
-            let known = self.roster.node(&event.node);
-            if known.is_some_and(|known| known.leaves < *taken) {
-                let why = known.and_then(roster::Known::spared_crash).unwrap_or("trial over");
-                self.skip(event.clone(), why);
-            }
-        }
-    }
-
     /// Collects the last counters, if there was a transfer, and removes everything.
     async fn take_down<D: Deployment>(&mut self, deployment: &D) {
         self.over = true;
         self.phase(Phase::Teardown);
         if self.gate.is_some() {
+            // What stands still could not say goodbye.
+            for name in self.roster.frozen() {
+                // A node that cannot be thawed is ended as one that does not heed.
+                drop(self.during(deployment.thaw(&name), Instant::now() + DRAIN).await);
+            }
             match self.during(deployment.stop(), Instant::now() + TEARDOWN).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => self.warn(format!("not all nodes could be stopped: {error}")),
@@ -591,23 +503,4 @@ impl Driver<'_> {
             drop(self.take(notice));
         }
     }
-}
-
-/// Takes an action of the schedule and measures it.
-async fn act<D: Deployment>(
-    deployment: &D,
-    clock: Clock,
-    go: u64,
-    spec: Option<&NodeSpec>,
-    event: plan::Event,
-) -> Acted {
-    let actual = clock.mono().saturating_sub(go);
-    let result = match (event.action, spec) {
-        (Action::Crash, _) => deployment.kill(&event.node).await,
-        (Action::Rejoin(keeps), Some(spec)) => deployment.restart(spec, keeps == Keeps::Nothing).await,
-        (Action::Rejoin(_), None) => Err(RuntimeError::Trial(format!("no such node: `{}`", event.node))),
-        (Action::Leave, _) => Ok(()),
-    };
-    let done = clock.mono().saturating_sub(go);
-    Acted { event, actual, done, error: result.err().map(|error| error.to_string()) }
 }

@@ -3,14 +3,19 @@
 //! This file knows the keys and what they mean together; what one value may be is in `values`, how keys are read
 //! one by one in `reader`. It computes no bounds: whether a timeout leaves time enough is the plan command's to say.
 
+use std::path::Path;
+
 use peer_image::node::{Choker, Link, Picker, Pipeline, Policy, Storage};
 
+use super::arrivals::arrivals;
 use super::churn::{churn, seconds};
 use super::classes::{classes, room};
 use super::error::Problem;
 use super::factors::{self, CELLS_MAX};
 use super::file::Document;
+use super::incidents::incidents;
 use super::reader::{Fault, Findings, Section, Varying, View};
+use super::trace::trace;
 use super::validity::validity;
 use super::{Architecture, Combination, Factor, Order, RuntimeName, Settings, Spec, values};
 use crate::quantity::show_size;
@@ -42,7 +47,7 @@ const TIMEOUT: u64 = 600 * 1_000_000_000;
 /// Default of `start_timeout`, nanoseconds.
 const START_TIMEOUT: u64 = 60 * 1_000_000_000;
 
-pub(super) const KEYS: [&str; 22] = [
+pub(super) const KEYS: [&str; 26] = [
     "name",
     "question",
     "seed",
@@ -61,7 +66,11 @@ pub(super) const KEYS: [&str; 22] = [
     "storage",
     "congestion",
     "on_complete",
+    "give_up",
+    "arrivals",
     "churn",
+    "events",
+    "trace",
     "timeout",
     "start_timeout",
     "validity",
@@ -78,14 +87,14 @@ const PICKERS: &[(&str, Picker)] =
 const CHOKERS: &[(&str, Choker)] =
     &[("tit-for-tat", Choker::TitForTat), ("round-robin", Choker::RoundRobin), ("unlimited", Choker::Unlimited)];
 
-/// What the file means.
+/// What the file means; files that it names are in `directory`.
 ///
 /// # Errors
 /// All problems in the file's order, and whether the search was given up for their number.
-pub fn check(document: &Document) -> Result<Spec, (Vec<Problem>, bool)> {
+pub fn check(document: &Document, directory: &Path) -> Result<Spec, (Vec<Problem>, bool)> {
     let mut findings = Findings::default();
     let varying = factors::factors(document, &mut findings);
-    let spec = examine(document, &varying, &mut findings);
+    let spec = examine(document, &varying, &mut findings, directory);
     let full = findings.is_full();
     match spec {
         Some(spec) if findings.is_empty() => Ok(spec),
@@ -93,7 +102,7 @@ pub fn check(document: &Document) -> Result<Spec, (Vec<Problem>, bool)> {
     }
 }
 
-fn examine(document: &Document, varying: &[Varying<'_>], findings: &mut Findings) -> Option<Spec> {
+fn examine(document: &Document, varying: &[Varying<'_>], findings: &mut Findings, directory: &Path) -> Option<Spec> {
     let too_many = factors::cells(varying) > CELLS_MAX;
     if too_many {
         let sizes: Vec<String> =
@@ -104,7 +113,7 @@ fn examine(document: &Document, varying: &[Varying<'_>], findings: &mut Findings
     let singles = factors::one_at_a_time(varying);
     let mut head = None;
     for (index, choice) in singles.iter().enumerate() {
-        let mut view = View::new(findings, varying, choice, index == 0);
+        let mut view = View::new(findings, varying, choice, index == 0, directory);
         let root = view.root(document, &KEYS)?;
         if index == 0 {
             head = describe(&mut view, &root);
@@ -120,7 +129,7 @@ fn examine(document: &Document, varying: &[Varying<'_>], findings: &mut Findings
 
     let mut combinations = Vec::new();
     for choice in factors::product(varying) {
-        let mut view = View::new(findings, varying, &choice, false);
+        let mut view = View::new(findings, varying, &choice, false, directory);
         let root = view.root(document, &KEYS)?;
         let settings = settings(&mut view, &root);
         if findings.is_full() {
@@ -206,7 +215,11 @@ fn settings<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option<Settings>
     let congestion = or_default(view, root, "congestion", CONGESTION.to_owned(), values::congestion);
     let timeout = or_default(view, root, "timeout", TIMEOUT, values::time);
     let start_timeout = or_default(view, root, "start_timeout", START_TIMEOUT, values::time);
+    let arrivals = arrivals(view, root);
     let churn = churn(view, root, timeout, storage);
+    let events = incidents(view, root, timeout, classes.as_deref());
+    let peers = classes.as_ref().map(|classes| classes.iter().map(|class| class.count).sum());
+    let trace = trace(view, root, peers, timeout);
     let validity = validity(view, root);
     let (size, piece) = file?;
     Some(Settings {
@@ -219,7 +232,10 @@ fn settings<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option<Settings>
         policy: policy?,
         storage: storage?,
         congestion: congestion?,
+        arrivals: arrivals?,
         churn: churn?,
+        events: events?,
+        trace: trace?,
         start_timeout: seconds(start_timeout?),
         timeout: seconds(timeout?),
         validity: validity?,

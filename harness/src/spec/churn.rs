@@ -1,12 +1,12 @@
 //! Who comes and goes, as the file has it.
 
+use super::distribution::{self, Distribution, TIME};
+use super::fate::Keeps;
 use super::file::Value;
 use super::reader::{Fault, Section, View};
-use super::{Churn, Keeps, Rejoin, Session, values};
+use super::{Churn, Rejoin, values};
 use crate::quantity::{WHOLE, show_share, show_time};
 use peer_image::node::Storage;
-
-const SESSIONS: [&str; 3] = ["exponential", "fixed", "uniform"];
 
 /// The churn section: nothing if, noted, it is wrong; `Some(None)` if there is none.
 pub(super) fn churn<'a>(
@@ -18,89 +18,89 @@ pub(super) fn churn<'a>(
     if !root.entries.iter().any(|entry| entry.key == "churn") {
         return Some(None);
     }
-    let section = view.section(root, "churn", &["session", "share", "leave", "rejoin"])?;
-    let session = session(view, &section, timeout);
-    let share = view.read(&section, "share", values::share).unwrap_or(WHOLE);
-    let crash = crash(view, &section);
-    let rejoin = rejoin(view, &section, timeout, storage);
-    Some(Some(Churn { session: session?, share: fraction(share), crash: fraction(crash?), rejoin: rejoin? }))
-}
-
-fn session<'a>(view: &mut View<'a, '_>, churn: &Section<'a>, timeout: Option<u64>) -> Option<Session> {
-    let section = view.need_section(churn, "session", &SESSIONS)?;
-    let given: Vec<&str> =
-        SESSIONS.into_iter().filter(|kind| section.entries.iter().any(|entry| entry.key == *kind)).collect();
-    let [kind] = given[..] else {
-        let fault = match given.len() {
-            0 => Fault::new("no distribution"),
-            _ => Fault::new(format!("{} distributions", given.len())),
-        };
-        view.fault(churn, "session", fault.hint("one of `exponential`, `fixed`, `uniform`"));
-        return None;
-    };
-    match kind {
-        "exponential" => {
-            let inner = view.section(&section, kind, &["mean"])?;
-            let mean = view.need(&inner, "mean", values::time)?;
-            Some(Session::Exponential { mean: seconds(mean) })
-        }
-        "fixed" => {
-            let inner = view.section(&section, kind, &["after"])?;
-            let after = view.need(&inner, "after", values::time)?;
-            within_timeout(view, &inner, "after", after, timeout);
-            Some(Session::Fixed { after: seconds(after) })
-        }
-        _ => {
-            let inner = view.section(&section, kind, &["from", "to"])?;
-            let from = view.need(&inner, "from", values::time);
-            let to = view.need(&inner, "to", values::time);
-            let (from, to) = (from?, to?);
-            if from > to {
-                let fault = Fault::new(format!("a session from `{}` to `{}`", show_time(from), show_time(to)));
-                view.fault(&inner, "from", fault.hint("`from` is the shortest session, `to` the longest"));
-            }
-            within_timeout(view, &inner, "to", to, timeout);
-            Some(Session::Uniform { from: seconds(from), to: seconds(to) })
-        }
+    let section = view.section(root, "churn", &["session", "share", "leave", "rejoin", "warm_up", "at_most"])?;
+    let has = |key: &str| section.entries.iter().any(|entry| entry.key == key);
+    let session = distribution::section(view, &section, "session", &TIME);
+    if let Some(session) = session {
+        within_timeout(view, &section, "session", session, timeout);
     }
+    let share = view.read(&section, "share", values::share).unwrap_or(WHOLE);
+    let leave = leave(view, &section);
+    let rejoin = rejoin(view, &section, timeout, storage);
+    let warm_up = if has("warm_up") { view.read(&section, "warm_up", values::time)? } else { 0 };
+    let at_most =
+        if has("at_most") { Some(view.read(&section, "at_most", |v| values::whole(v, 1..=10_000))?) } else { None };
+    let [crash, freeze, cut_off] = leave?;
+    Some(Some(Churn {
+        session: session?,
+        share: fraction(share),
+        crash: fraction(crash),
+        freeze: fraction(freeze),
+        cut_off: fraction(cut_off),
+        warm_up: seconds(warm_up),
+        at_most,
+        rejoin: rejoin?,
+    }))
 }
 
-/// A session that outlasts every trial would never end: the file says something else than what would happen.
-fn within_timeout<'a>(view: &mut View<'a, '_>, within: &Section<'a>, key: &str, time: u64, timeout: Option<u64>) {
-    if let Some(timeout) = timeout
-        && time >= timeout
-    {
-        let fault = Fault::new(format!("`{}` is not before the timeout of `{}`", show_time(time), show_time(timeout)))
-            .hint("shorter sessions or a longer `timeout`");
+/// Sessions of which most outlast every trial would never end: the file says something else than what would happen.
+pub(super) fn within_timeout<'a>(
+    view: &mut View<'a, '_>,
+    within: &Section<'a>,
+    key: &str,
+    time: Distribution,
+    timeout: Option<u64>,
+) {
+    let Some(timeout) = timeout else { return };
+    let (value, what) = match time {
+        Distribution::Fixed { after } => (after, "time"),
+        // Whatever is drawn is at most that.
+        Distribution::Uniform { to, .. } => (to, "longest time"),
+        other => (other.median(), "median"),
+    };
+    if value >= seconds(timeout) {
+        let fault =
+            Fault::new(format!("its {what} of {value:.0} s is not before the timeout of `{}`", show_time(timeout)))
+                .hint("shorter times or a longer `timeout`");
         view.fault(within, key, fault);
     }
 }
 
-/// The share of departures that are crashes; of two that must add up to 100 % one may be left out.
-fn crash<'a>(view: &mut View<'a, '_>, churn: &Section<'a>) -> Option<u64> {
+/// The shares of departures that are crashes, freezes and cuts; of all that must add up to 100 % graceful ones, or one
+/// other, may be left out.
+fn leave<'a>(view: &mut View<'a, '_>, churn: &Section<'a>) -> Option<[u64; 3]> {
+    const KINDS: [&str; 4] = ["graceful", "crash", "freeze", "cut_off"];
     if !churn.entries.iter().any(|entry| entry.key == "leave") {
-        return Some(0);
+        return Some([0; 3]);
     }
-    let section = view.section(churn, "leave", &["graceful", "crash"])?;
+    let section = view.section(churn, "leave", &KINDS)?;
     let has = |key: &str| section.entries.iter().any(|entry| entry.key == key);
-    let graceful = view.read(&section, "graceful", values::share);
-    let crash = view.read(&section, "crash", values::share);
-    match (has("graceful"), has("crash")) {
-        (false, false) => {
-            view.fault(churn, "leave", Fault::new("neither `graceful` nor `crash`").hint("add `crash: 30 %`"));
-            None
-        }
-        (true, false) => Some(WHOLE - graceful?),
-        (false, true) => crash,
-        (true, true) => {
-            let (graceful, crash) = (graceful?, crash?);
-            if graceful + crash != WHOLE {
-                let fault = Fault::new(format!("the shares add up to {}", show_share(graceful + crash)));
-                view.fault(churn, "leave", fault.hint("they must add up to 100 %; one of them may be left out"));
-            }
-            Some(crash)
+    let mut shares: [Option<u64>; 4] = [None; 4];
+    for (share, kind) in shares.iter_mut().zip(KINDS) {
+        if has(kind) {
+            *share = Some(view.read(&section, kind, values::share)?);
         }
     }
+    let given: u64 = shares.iter().flatten().sum();
+    if shares.iter().all(Option::is_none) {
+        let fault = Fault::new("no share").hint("such as `{ graceful: 70 %, crash: 30 % }`");
+        view.fault(churn, "leave", fault);
+        return None;
+    }
+    // What is left belongs to the graceful ones, or to the crashes if those are given and these are not.
+    let rest = WHOLE.checked_sub(given);
+    let filled = match rest {
+        Some(rest) if shares[0].is_none() => shares[0].replace(rest).is_none(),
+        Some(rest) if rest > 0 && shares[1].is_none() => shares[1].replace(rest).is_none(),
+        Some(0) => true,
+        _ => false,
+    };
+    if !filled {
+        let fault = Fault::new(format!("the shares add up to {}", show_share(given)));
+        view.fault(churn, "leave", fault.hint("they must add up to 100 %; one of them may be left out"));
+        return None;
+    }
+    Some([shares[1].unwrap_or(0), shares[2].unwrap_or(0), shares[3].unwrap_or(0)])
 }
 
 fn rejoin<'a>(
@@ -112,11 +112,12 @@ fn rejoin<'a>(
     if !churn.entries.iter().any(|entry| entry.key == "rejoin") {
         return Some(None);
     }
-    let section = view.section(churn, "rejoin", &["after", "share", "keeps"])?;
-    let after = view.need(&section, "after", values::time);
+    let section = view.section(churn, "rejoin", &["after", "share", "keeps", "again"])?;
+    let after = distribution::read(view, &section, "after", &TIME);
     let share = view.read(&section, "share", values::share).unwrap_or(WHOLE);
     let keeps = |value: &Value| values::word(value, &[("pieces", Keeps::Pieces), ("nothing", Keeps::Nothing)]);
     let keeps = view.need(&section, "keeps", keeps);
+    let again = view.read(&section, "again", values::flag).unwrap_or(false);
     if let Some(after) = after {
         within_timeout(view, &section, "after", after, timeout);
     }
@@ -124,7 +125,7 @@ fn rejoin<'a>(
         let fault = Fault::new("`pieces` in memory end with the process that holds them");
         view.fault(&section, "keeps", fault.hint("`storage: none` or `storage: disk`, or `keeps: nothing`"));
     }
-    Some(Some(Rejoin { after: seconds(after?), share: fraction(share), keeps: keeps? }))
+    Some(Some(Rejoin { after: after?, share: fraction(share), keeps: keeps?, again }))
 }
 
 /// Nanoseconds to seconds.

@@ -2,10 +2,11 @@
 
 use peer_image::node::{Behaviour, Link, OnComplete};
 
+use super::distribution::{self, Distribution, RATE, TIME};
 use super::file::Value;
 use super::reader::{Fault, Section, View};
 use super::values;
-use super::{Class, RuntimeName};
+use super::{Class, LinkSpread, RuntimeName};
 use crate::quantity::{WHOLE, show_share};
 
 /// Most peers of a trial in containers. A Linux bridge has at most 1,024 ports; with tracker and server this leaves some
@@ -55,9 +56,9 @@ fn too_many(n: i128, most: u32) -> Fault {
 /// The classes of the file; a single one called `peers` if it has none.
 pub(super) fn classes<'a>(view: &mut View<'a, '_>, root: &Section<'a>, most: u32) -> Option<Vec<Class>> {
     let links = view.section(root, "links", &["up", "down"]);
-    let up = links.as_ref().and_then(|links| view.need(links, "up", values::rate));
-    let down = links.as_ref().and_then(|links| view.need(links, "down", values::rate));
-    let on_complete = view.read(root, "on_complete", values::on_complete).unwrap_or(OnComplete::Stay);
+    let up = links.as_ref().and_then(|links| rate(view, links, "up"));
+    let down = links.as_ref().and_then(|links| rate(view, links, "down"));
+    let conduct = Conduct::default().or_own(view, root);
     let has_links = root.entries.iter().any(|entry| entry.key == "links");
     let has_peers = root.entries.iter().any(|entry| entry.key == "peers");
     let n = view.read(root, "peers", peers(most));
@@ -69,9 +70,7 @@ pub(super) fn classes<'a>(view: &mut View<'a, '_>, root: &Section<'a>, most: u32
         if !has_links {
             view.need_section(root, "links", &[]);
         }
-        let (count, up, down) = (n?, up?, down?);
-        let link = Link { up, down };
-        return Some(vec![Class { name: "peers".to_owned(), count, link, on_complete, behaviour: Behaviour::Honest }]);
+        return Some(vec![class("peers", n?, up?, down?, conduct, Behaviour::Honest)]);
     }
 
     let section = view.names(root, "classes")?;
@@ -86,17 +85,17 @@ pub(super) fn classes<'a>(view: &mut View<'a, '_>, root: &Section<'a>, most: u32
             let fault = Fault::new(format!("`{}` cannot name a class", entry.key)).hint("1 to 48 of a-z, 0-9 and `-`");
             view.findings.add(entry.id, &section.path_of(&entry.key), fault);
         }
-        let known = ["share", "count", "up", "down", "on_complete", "behaviour"];
-        let Some(class) = view.section(&section, &entry.key, &known) else { continue };
-        let up = own_or(view, &class, "up", has_links, up);
-        let down = own_or(view, &class, "down", has_links, down);
-        let on_complete = view.read(&class, "on_complete", values::on_complete).unwrap_or(on_complete);
-        let behaviour = view.read(&class, "behaviour", |v| values::word(v, BEHAVIOURS)).unwrap_or(Behaviour::Honest);
-        if let Some(part) = part(view, &class, most) {
-            parts.push((class.clone(), part));
+        let known = ["share", "count", "up", "down", "on_complete", "give_up", "behaviour"];
+        let Some(own) = view.section(&section, &entry.key, &known) else { continue };
+        let up = own_or(view, &own, "up", has_links, up);
+        let down = own_or(view, &own, "down", has_links, down);
+        let conduct = conduct.or_own(view, &own);
+        let behaviour = view.read(&own, "behaviour", |v| values::word(v, BEHAVIOURS)).unwrap_or(Behaviour::Honest);
+        if let Some(part) = part(view, &own, most) {
+            parts.push((own.clone(), part));
         }
         if let (Some(up), Some(down)) = (up, down) {
-            classes.push(Class { name: entry.key.clone(), count: 0, link: Link { up, down }, on_complete, behaviour });
+            classes.push(class(&entry.key, 0, up, down, conduct, behaviour));
         }
     }
     if parts.len() < section.entries.len() {
@@ -115,16 +114,84 @@ pub(super) fn classes<'a>(view: &mut View<'a, '_>, root: &Section<'a>, most: u32
     Some(classes)
 }
 
+/// A rate: one for all peers, or one for each.
+type Rate = (u64, Option<Distribution>);
+
+/// The rate at a key; of one that is drawn, its median, which must be one that can be shaped.
+fn rate<'a>(view: &mut View<'a, '_>, within: &Section<'a>, key: &str) -> Option<Rate> {
+    match distribution::read(view, within, key, &RATE)? {
+        Distribution::Fixed { after } => Some((whole_bytes(after), None)),
+        spread => Some((whole_bytes(spread.median()), Some(spread))),
+    }
+}
+
+/// A rate as the kernel takes it: whole bytes per second, at least the lowest that is shaped.
+#[must_use]
+pub(crate) fn whole_bytes(bits: f64) -> u64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what is shaped")]
+    let whole = bits.clamp(values::RATE_MIN as f64, values::RATE_MAX as f64) as u64;
+    whole / 8 * 8
+}
+
+/// What peers do that is not their link: once they have the file, and if they wait too long for it.
+#[derive(Debug, Clone, Copy)]
+struct Conduct {
+    on_complete: OnComplete,
+    linger: Option<Distribution>,
+    give_up: Option<Distribution>,
+}
+
+impl Default for Conduct {
+    fn default() -> Self {
+        Self { on_complete: OnComplete::Stay, linger: None, give_up: None }
+    }
+}
+
+impl Conduct {
+    /// As the section has it; what it does not have stays.
+    fn or_own<'a>(mut self, view: &mut View<'a, '_>, section: &Section<'a>) -> Self {
+        if let Some(found) = view.find(section, "on_complete") {
+            if matches!(found.node.value, Value::Map(_)) {
+                let inner = view.section(section, "on_complete", &["linger"]);
+                self.linger = inner.and_then(|inner| distribution::read(view, &inner, "linger", &TIME));
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time of the file")]
+                let median = self.linger.map_or(0, |linger| (linger.median() * 1e9) as u64);
+                self.on_complete = OnComplete::Linger(median);
+            } else if let Some(on_complete) = view.read(section, "on_complete", values::on_complete) {
+                (self.on_complete, self.linger) = (on_complete, None);
+            }
+        }
+        if view.find(section, "give_up").is_some() {
+            self.give_up = distribution::read(view, section, "give_up", &TIME);
+        }
+        self
+    }
+}
+
+fn class(name: &str, count: u32, up: Rate, down: Rate, conduct: Conduct, behaviour: Behaviour) -> Class {
+    let Conduct { on_complete, linger, give_up } = conduct;
+    Class {
+        name: name.to_owned(),
+        count,
+        link: Link { up: up.0, down: down.0 },
+        spread: LinkSpread { up: up.1, down: down.1 },
+        on_complete,
+        linger,
+        give_up,
+        behaviour,
+    }
+}
+
 /// A class's own rate, or that of `links`.
 fn own_or<'a>(
     view: &mut View<'a, '_>,
     class: &Section<'a>,
     key: &str,
     has_links: bool,
-    common: Option<u64>,
-) -> Option<u64> {
+    common: Option<Rate>,
+) -> Option<Rate> {
     if class.entries.iter().any(|entry| entry.key == key) {
-        return view.read(class, key, values::rate);
+        return rate(view, class, key);
     }
     if !has_links {
         view.fault(

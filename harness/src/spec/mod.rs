@@ -2,18 +2,24 @@
 //! problem reported at once with its file, line, key path and cure.
 //!
 //! [`mod@file`] mirrors the YAML and alone knows the YAML crate; [`check`] turns it into a [`Spec`], with `reader` (keys
-//! one by one), `values` (what one value may be), `factors`, `classes`, `churn` and `validity`; [`error`] is what goes wrong.
+//! one by one), `values` (what one value may be), `factors`, `classes`, `distribution`, `arrivals`, `churn`, `incidents`,
+//! [`trace`] and `validity`; `fate` is when one node is there; [`error`] is what goes wrong.
 //! [`schema`] tells editors what a file may say.
 //! This stage knows nothing of plans, engines or results.
 
+mod arrivals;
 pub mod check;
 mod churn;
 mod classes;
+mod distribution;
 pub mod error;
 mod factors;
+mod fate;
 pub mod file;
+mod incidents;
 mod reader;
 pub mod schema;
+pub mod trace;
 mod validity;
 mod values;
 
@@ -24,8 +30,13 @@ use peer_image::node::{Behaviour, Link, OnComplete, Policy, Storage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use arrivals::Arrivals;
 pub use classes::room;
+pub(crate) use classes::whole_bytes;
+pub use distribution::Distribution;
 pub use error::SpecError;
+pub use fate::{Absence, Fate, How, Incident, Keeps, What, Who};
+pub use trace::{Trace, Whom};
 
 /// Reads and checks an experiment file.
 ///
@@ -46,14 +57,27 @@ pub fn load_with_text(path: &Path) -> Result<(String, Spec), SpecError> {
     Ok((String::from_utf8(bytes).expect("it was parsed as UTF-8"), spec))
 }
 
-/// Checks the text of an experiment file; `file` is its name in messages.
+/// Checks the text of an experiment file; `file` is its name in messages, and files that it names are beside it.
 ///
 /// # Errors
 /// With every problem that it has.
 pub fn parse(file: &str, text: &str) -> Result<Spec, SpecError> {
     let wrong = |problems, more| SpecError::Wrong { file: file.to_owned(), problems, more };
     let document = file::Document::read(text).map_err(|problem| wrong(vec![problem], false))?;
-    check::check(&document).map_err(|(problems, more)| wrong(problems, more))
+    let directory = Path::new(file).parent().unwrap_or(Path::new(""));
+    check::check(&document, directory).map_err(|(problems, more)| wrong(problems, more))
+}
+
+/// What is wrong with a key of a file that can be read, found only when it was planned.
+#[must_use]
+pub fn wrong(file: &str, text: &str, key: &str, message: String, hint: &str) -> SpecError {
+    let position = file::Document::read(text).ok().and_then(|document| {
+        let file::Value::Map(entries) = &document.root.value else { return None };
+        let entry = entries.iter().find(|entry| entry.key == key)?;
+        document.position(entry.value.id)
+    });
+    let problem = error::Problem { position, path: key.to_owned(), message, hint: Some(hint.to_owned()) };
+    SpecError::Wrong { file: file.to_owned(), problems: vec![problem], more: false }
 }
 
 fn parse_bytes(file: &str, bytes: &[u8]) -> Result<Spec, SpecError> {
@@ -153,8 +177,17 @@ pub struct Settings {
     pub storage: Storage,
     /// TCP congestion control.
     pub congestion: String,
-    /// Who comes and goes.
+    /// When peers come.
+    #[serde(default)]
+    pub arrivals: Arrivals,
+    /// Who goes, and comes back.
     pub churn: Option<Churn>,
+    /// What happens to several nodes at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<Incident>,
+    /// Who comes and goes, from a file instead of a model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Trace>,
     /// Longest that all nodes may take to be ready, seconds.
     pub start_timeout: f64,
     /// Longest distribution time, seconds from the common start.
@@ -271,74 +304,83 @@ impl fmt::Display for Architecture {
 }
 
 /// Peers that are alike.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Class {
     /// Its name; `peers` where the file has no classes.
     pub name: String,
     /// How many there are, at least 1.
     pub count: u32,
-    /// Their links.
+    /// Their links; of rates that are drawn, the medians.
     pub link: Link,
+    /// How their rates are spread, if they differ from peer to peer.
+    #[serde(default, skip_serializing_if = "LinkSpread::is_none")]
+    pub spread: LinkSpread,
     /// What they do once they have the file.
     pub on_complete: OnComplete,
+    /// How the time is spread for which they linger then, if it differs from peer to peer; 1/γ is its mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linger: Option<Distribution>,
+    /// Their patience: who lacks part of the file so long after its arrival gives up; 1/θ is its mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub give_up: Option<Distribution>,
     /// Whether they play by the rules.
     pub behaviour: Behaviour,
 }
 
-/// Who comes and goes, first form: each churning peer has one session, drawn from a distribution, and then
-/// leaves, gracefully or by a crash; some come back.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Churn {
-    /// How long a peer stays, from the common start or from its return.
-    pub session: Session,
-    /// Share of all peers that churn, 0 to 1.
-    pub share: f64,
-    /// Share of departures that are crashes (SIGKILL), 0 to 1; the rest say goodbye.
-    pub crash: f64,
-    /// Who comes back, and how.
-    pub rejoin: Option<Rejoin>,
+/// How rates are spread, bit/s.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LinkSpread {
+    /// Upload.
+    pub up: Option<Distribution>,
+    /// Download.
+    pub down: Option<Distribution>,
 }
 
-/// How long a peer stays.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Session {
-    /// Exponential with that mean, seconds.
-    Exponential {
-        /// Mean, seconds.
-        mean: f64,
-    },
-    /// Always so long, seconds.
-    Fixed {
-        /// Seconds.
-        after: f64,
-    },
-    /// Uniform between two times, seconds.
-    Uniform {
-        /// Shortest, seconds.
-        from: f64,
-        /// Longest, seconds.
-        to: f64,
-    },
+impl LinkSpread {
+    /// Whether all rates are the same.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.up.is_none() && self.down.is_none()
+    }
+}
+
+/// Who goes, and comes back: each churning peer has a session, drawn from a distribution, and then goes; some come back,
+/// to stay or for another session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Churn {
+    /// How long a peer stays, from its arrival or return.
+    pub session: Distribution,
+    /// Share of all peers that churn, 0 to 1.
+    pub share: f64,
+    /// Share of departures that are crashes (SIGKILL), 0 to 1.
+    pub crash: f64,
+    /// Share that are freezes.
+    #[serde(default)]
+    pub freeze: f64,
+    /// Share that are cuts of the link; the rest say goodbye.
+    #[serde(default)]
+    pub cut_off: f64,
+    /// Sessions begin so long after the arrival, seconds: nobody goes before.
+    #[serde(default)]
+    pub warm_up: f64,
+    /// Most peers that may be away at once: who would be one too many stays.
+    #[serde(default)]
+    pub at_most: Option<u32>,
+    /// Who comes back, and how.
+    pub rejoin: Option<Rejoin>,
 }
 
 /// Who comes back, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rejoin {
-    /// Time away, seconds.
-    pub after: f64,
-    /// Share of departures that are followed by a return, 0 to 1.
+    /// Time away.
+    #[serde(deserialize_with = "distribution::or_seconds")]
+    pub after: Distribution,
+    /// Share of departures that are followed by a return, 0 to 1; the others are for good.
     pub share: f64,
     /// What they come back with.
     pub keeps: Keeps,
-}
-
-/// What a peer comes back with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Keeps {
-    /// The pieces that it had verified.
-    Pieces,
-    /// Nothing.
-    Nothing,
+    /// Whether another session follows, and so on; otherwise who came back stays.
+    #[serde(default)]
+    pub again: bool,
 }

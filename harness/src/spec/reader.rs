@@ -4,6 +4,7 @@
 //! [`Findings`] and gives nothing. What the keys mean together is [`super::check`]'s.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::error::Problem;
 use super::file::{Document, Entry, Node, NodeId, Value};
@@ -22,6 +23,18 @@ impl Fault {
     /// A fault that has no obvious cure.
     pub(super) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None }
+    }
+
+    /// The same of another file that this one names.
+    pub(super) fn within(mut self, file: &str) -> Self {
+        self.message = format!("`{file}`, {}", self.message);
+        self
+    }
+
+    /// What is wrong.
+    #[cfg(test)]
+    pub(super) fn message(&self) -> &str {
+        &self.message
     }
 
     /// The same with its cure.
@@ -125,6 +138,8 @@ pub(super) struct View<'a, 'f> {
     choice: &'f [usize],
     /// Whether to look for unknown and duplicate keys: they do not depend on the levels.
     structure: bool,
+    /// Where files that this one names are.
+    directory: &'f Path,
 }
 
 impl<'a, 'f> View<'a, 'f> {
@@ -134,9 +149,22 @@ impl<'a, 'f> View<'a, 'f> {
         factors: &'f [Varying<'a>],
         choice: &'f [usize],
         structure: bool,
+        directory: &'f Path,
     ) -> Self {
         debug_assert_eq!(factors.len(), choice.len(), "one level for each factor");
-        Self { findings, factors, choice, structure }
+        Self { findings, factors, choice, structure, directory }
+    }
+
+    /// The text of a file beside this one, of at most so many bytes.
+    pub(super) fn beside(&self, name: &str, most: u64) -> Result<String, String> {
+        let path = self.directory.join(name);
+        let file = std::fs::File::open(&path).map_err(|error| error.to_string())?;
+        let mut text = String::new();
+        let read = std::io::Read::read_to_string(&mut std::io::Read::take(file, most + 1), &mut text);
+        match read.map_err(|error| error.to_string())? {
+            length if length as u64 > most => Err(format!("it is longer than {most} bytes")),
+            _ => Ok(text),
+        }
     }
 
     /// The whole file as a section.

@@ -32,17 +32,22 @@ pub fn experiment() -> Value {
                 "piece": varying(text(SIZE, "piece length, a power of two from 16 KiB to 16 MiB")),
             })),
             "server": link("the link of the HTTP server or initial seed"),
-            "links": link("the link of each peer"),
-            "on_complete": varying(on_complete()),
+            "links": section("the link of each peer", &["up", "down"], json!({
+                "up": value_or_distribution(RATE, "upload"),
+                "down": value_or_distribution(RATE, "download"),
+            })),
+            "on_complete": on_complete(),
+            "give_up": value_or_distribution(TIME, "who lacks part of the file so long after its arrival leaves"),
             "classes": {
                 "type": "object",
                 "description": "unequal peers, with shares of N or counts",
                 "additionalProperties": section("peers that are alike", &[], json!({
                     "share": varying(text(SHARE, "of N, 100 % in all")),
                     "count": varying(whole("how many", 1, 10_000)),
-                    "up": varying(rate("upload")),
-                    "down": varying(rate("download")),
-                    "on_complete": varying(on_complete()),
+                    "up": value_or_distribution(RATE, "upload"),
+                    "down": value_or_distribution(RATE, "download"),
+                    "on_complete": on_complete(),
+                    "give_up": value_or_distribution(TIME, "who lacks part of the file so long after its arrival leaves"),
                     "behaviour": varying(words(&["honest", "free-rider", "corrupting"], "whether they play by the rules")),
                 })),
             },
@@ -55,33 +60,53 @@ pub fn experiment() -> Value {
                 "endgame": varying(json!({ "type": "boolean", "description": "may the last blocks be asked of several neighbours?" })),
                 "super_seeding": varying(json!({ "type": "boolean", "description": "does the initial seed reveal its pieces one by one?" })),
             })),
-            "churn": section("who comes and goes", &["session"], json!({
-                "session": {
-                    "type": "object",
-                    "description": "how long a peer stays",
-                    "minProperties": 1,
-                    "maxProperties": 1,
-                    "additionalProperties": false,
-                    "properties": {
-                        "exponential": section("exponential", &["mean"], json!({ "mean": varying(time("mean")) })),
-                        "fixed": section("always so long", &["after"], json!({ "after": varying(time("how long")) })),
-                        "uniform": section("uniform", &["from", "to"], json!({
-                            "from": varying(time("shortest")),
-                            "to": varying(time("longest")),
+            "arrivals": {
+                "description": "when peers come",
+                "anyOf": [
+                    { "const": "at-once" },
+                    one_of(json!({
+                        "poisson": section("a Poisson process", &["every"], json!({ "every": varying(time("mean gap, 1/λ")) })),
+                        "stagger": section("one after the other", &["every"], json!({ "every": varying(time("distance")) })),
+                        "uniform": section("each at a moment of its own", &["within"], json!({ "within": varying(time("until when")) })),
+                        "waves": section("so many at once, again and again", &["size", "every"], json!({
+                            "size": varying(whole("how many", 1, 10_000)),
+                            "every": varying(time("distance")),
                         })),
-                    },
-                },
+                        "decaying": section("at a rate that decays as e^(−t/τ)", &["mean"], json!({ "mean": varying(time("τ")) })),
+                    })),
+                ],
+            },
+            "churn": section("who goes, and comes back", &["session"], json!({
+                "session": distribution(TIME, "how long a peer stays"),
                 "share": varying(text(SHARE, "the chance of each peer to churn at all")),
                 "leave": section("how they go", &[], json!({
                     "graceful": varying(text(SHARE, "with a goodbye")),
                     "crash": varying(text(SHARE, "killed")),
+                    "freeze": varying(text(SHARE, "their processes stand still")),
+                    "cut_off": varying(text(SHARE, "their links carry nothing")),
                 })),
                 "rejoin": section("who comes back", &["after", "keeps"], json!({
-                    "after": varying(time("time away")),
+                    "after": value_or_distribution(TIME, "time away"),
                     "share": varying(text(SHARE, "of departures that are followed by a return")),
                     "keeps": varying(words(&["pieces", "nothing"], "what they come back with")),
+                    "again": varying(json!({ "type": "boolean", "description": "does another session follow, and so on?" })),
                 })),
+                "warm_up": varying(time("nobody goes so soon after its arrival")),
+                "at_most": varying(whole("most peers that may be away at once", 1, 10_000)),
             })),
+            "events": {
+                "type": "object",
+                "description": "what happens to several nodes at once, by names that you give",
+                "additionalProperties": section("something that happens", &["at", "who"], json!({
+                    "at": varying(time("when, after the common start")),
+                    "who": varying(json!({ "type": "string", "description": "`server`, `tracker`, `all`, a class, or a share such as `30 %`" })),
+                    "what": varying(words(&["leave", "crash", "freeze", "cut-off"], "how they go")),
+                    "links": link("the rates that their links get"),
+                    "for": varying(time("how long it lasts; without it, for good")),
+                    "keeps": varying(words(&["pieces", "nothing"], "what they come back with")),
+                })),
+            },
+            "trace": varying(json!({ "type": "string", "description": "a CSV file beside this one that says who is there when, instead of `arrivals` and `churn`" })),
             "storage": varying(words(&["none", "memory", "disk"], "where peers keep the file")),
             "congestion": varying(json!({ "type": "string", "description": "TCP congestion control, or `system`" })),
             "timeout": varying(time("longest distribution time")),
@@ -142,7 +167,51 @@ fn words(words: &[&str], description: &str) -> Value {
     json!({ "enum": words, "description": description })
 }
 
+/// A mapping with one of several keys.
+#[expect(clippy::needless_pass_by_value, reason = "a schema is written as one nested expression")]
+fn one_of(properties: Value) -> Value {
+    json!({
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": false,
+        "properties": properties,
+    })
+}
+
+/// How something is spread whose values look like `pattern`.
+fn distribution(pattern: &str, description: &str) -> Value {
+    let value = |description: &str| varying(text(pattern, description));
+    let number =
+        |description: &str| varying(json!({ "type": "number", "exclusiveMinimum": 0, "description": description }));
+    let mut all = one_of(json!({
+        "exponential": section("exponential", &["mean"], json!({ "mean": value("mean") })),
+        "fixed": section("always the same", &["after"], json!({ "after": value("how much") })),
+        "uniform": section("uniform", &["from", "to"], json!({ "from": value("smallest"), "to": value("largest") })),
+        "weibull": section("Weibull", &["shape", "scale"], json!({ "shape": number("k"), "scale": value("λ") })),
+        "lognormal": section("log-normal", &["median", "sigma"], json!({ "median": value("e^μ"), "sigma": number("σ") })),
+        "pareto": section("Pareto", &["shape", "minimum"], json!({ "shape": number("α"), "minimum": value("x_m") })),
+    }));
+    all["description"] = json!(description);
+    all
+}
+
+fn value_or_distribution(pattern: &str, description: &str) -> Value {
+    json!({ "anyOf": [varying(text(pattern, description)), distribution(pattern, description)] })
+}
+
 fn on_complete() -> Value {
+    let drawn = section(
+        "serves on, each for a time of its own",
+        &["linger"],
+        json!({
+            "linger": value_or_distribution(TIME, "for how long; 1/γ is the mean"),
+        }),
+    );
+    json!({ "anyOf": [varying(on_complete_word()), drawn] })
+}
+
+fn on_complete_word() -> Value {
     let linger = text(r"^\s*linger\s+[0-9]+(\.[0-9]+)?\s*(ms|s|min|h)\s*$", "serves on for a while, then leaves");
     json!({ "anyOf": [words(&["stay", "leave"], "what a peer does with the whole file"), linger] })
 }

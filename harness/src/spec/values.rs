@@ -12,10 +12,10 @@ use crate::quantity::{self, QuantityError};
 const PIPELINE_MAX: u32 = 1_000;
 
 /// Lowest rate that is shaped, bit/s: below it a single full frame takes more than ten seconds.
-const RATE_MIN: u64 = 1_000;
+pub(super) const RATE_MIN: u64 = 1_000;
 
 /// Highest rate that is shaped, bit/s.
-const RATE_MAX: u64 = 100_000_000_000;
+pub(super) const RATE_MAX: u64 = 100_000_000_000;
 
 /// Longest text, characters.
 const TEXT_MAX: usize = 1_000;

@@ -57,6 +57,14 @@ impl Epoch {
     }
 }
 
+/// Waits for a moment of `CLOCK_MONOTONIC`, ns, to the millisecond.
+pub async fn sleep_until(moment: u64) {
+    tokio::time::sleep(Duration::from_nanos(moment.saturating_sub(monotonic()))).await;
+}
+
+/// The event loop's timer, which counts milliseconds, ends so long before an exact moment.
+pub const EARLY: Duration = Duration::from_millis(3);
+
 /// Waits for a moment of `CLOCK_MONOTONIC`, ns, as exactly as the kernel can: the event loop's timer, which counts
 /// milliseconds, until `early` before it, then the thread itself.
 ///

@@ -1,4 +1,4 @@
-//! When and why a node stops: its planned leave, its completion, or a signal.
+//! When and why a node stops: its planned leave, its completion, the end of its patience, or a signal.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::clock::Epoch;
 use crate::event::Leave;
-use crate::node::OnComplete;
+use crate::node::{OnComplete, Stay};
 use crate::swarm::time::{Span, Timestamp};
 
 /// When and why a node stops.
@@ -16,6 +16,7 @@ pub struct Ending {
     int: Signal,
     epoch: Option<Epoch>,
     planned: Option<Timestamp>,
+    patience: Option<Timestamp>,
     after_completion: Option<Timestamp>,
 }
 
@@ -27,19 +28,21 @@ impl Ending {
     pub fn new() -> io::Result<Self> {
         let term = signal(SignalKind::terminate())?;
         let int = signal(SignalKind::interrupt())?;
-        Ok(Self { term, int, epoch: None, planned: None, after_completion: None })
+        Ok(Self { term, int, epoch: None, planned: None, patience: None, after_completion: None })
     }
 
-    /// The node leaves at the first of these moments (ns after the start) that is not past.
-    pub fn schedule_leave(&mut self, leaves: &[u64], epoch: Epoch) {
-        let now = epoch.now();
+    /// The node leaves at the end of its stay if that is its own to do, and earlier if its patience, ns, ends before it
+    /// has the file.
+    pub fn schedule(&mut self, stay: Stay, patience: Option<u64>, epoch: Epoch) {
         self.epoch = Some(epoch);
-        self.planned = leaves.iter().map(|&at| Timestamp(at)).filter(|&at| at > now).min();
+        self.planned = stay.until.filter(|_| stay.leaves).map(Timestamp);
+        self.patience = patience.map(|patience| Timestamp(stay.from.saturating_add(patience)));
     }
 
     /// The node has the whole file now.
     pub fn completed(&mut self, on_complete: OnComplete) {
         let now = self.epoch.map(Epoch::now).unwrap_or_default();
+        self.patience = None;
         self.after_completion = match on_complete {
             OnComplete::Stay => None,
             OnComplete::Leave => Some(now),
@@ -62,6 +65,7 @@ impl Ending {
             _ = self.int.recv() => Leave::Stopped,
             () = until(self.planned) => Leave::Planned,
             () = until(self.after_completion) => Leave::Completed,
+            () = until(self.patience) => Leave::GaveUp,
         }
     }
 }

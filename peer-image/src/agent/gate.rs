@@ -23,14 +23,14 @@ use super::clock::{self, Epoch};
 use super::report::Reporter;
 use super::{Failure, calibration, web};
 use crate::event::{Calibration, Event};
-use crate::node::{Link, NAME_MAX, NodeSpec, Role};
+use crate::node::{Link, NAME_MAX, NodeSpec, Role, Stay};
 
 /// From the last node's `ready` to the start: long enough for the word to reach everybody.
 const LEAD: Duration = Duration::from_millis(150);
 /// And so much longer for each node, because the gate tells one after the other.
 const LEAD_PER_NODE: Duration = Duration::from_millis(1);
-/// The event loop's timer ends so long before the start, and [`LEAD_PER_NODE`] for each node, because all of them wake.
-const EARLY: Duration = Duration::from_millis(3);
+/// And so long before that it does what need not wait.
+const BEFORE: Duration = Duration::from_millis(50);
 /// What all nodes would do first at the start, and need not, they do within so long for each of them: a processor that a
 /// thousand of them want at once would make the last of them begin late.
 pub const SPREAD: Duration = Duration::from_micros(200);
@@ -130,19 +130,22 @@ pub struct Seat {
     _lines: Lines,
 }
 
-/// Waits at the gate for the common start, and reports how late this node was. Gives the trial's clock and the
-/// server's address. When the start is known, and still ahead, it does `last_thing`.
+/// What the gate told a node.
+#[derive(Debug)]
+pub struct Passed {
+    /// The trial's clock.
+    pub epoch: Epoch,
+    /// The server's address.
+    pub server: Option<IpAddr>,
+    /// Its place.
+    pub seat: Seat,
+}
+
+/// Waits at the gate until the common start is known, trying the link meanwhile if it is asked to.
 ///
 /// # Errors
 /// If the gate cannot be reached, or breaks off.
-pub async fn pass(
-    gate: SocketAddr,
-    spec: &NodeSpec,
-    reporter: &Reporter,
-    boot_id: String,
-    pieces: u32,
-    last_thing: impl AsyncFnOnce(),
-) -> Result<(Epoch, Option<IpAddr>, Seat), Failure> {
+pub async fn pass(gate: SocketAddr, spec: &NodeSpec, reporter: &Reporter, boot_id: String) -> Result<Passed, Failure> {
     let broken = |e: LineError| Failure::trial(format!("the gate at `{gate}` broke off: {e}"));
     let stream = web::connect_patiently(gate).await.map_err(|e| Failure::trial(format!("no gate at `{gate}`: {e}")))?;
     let mut lines = Lines::new(stream).map_err(|e| broken(e.into()))?;
@@ -168,17 +171,39 @@ pub async fn pass(
             _ => return Err(Failure::trial(format!("the gate at `{gate}` did not say when to go"))),
         }
     };
-    // All nodes wake at one moment: what can be done before it must not be done after it, when others wait for the
-    // processors.
+    Ok(Passed { epoch: Epoch { go: at.saturating_add_signed(-offset) }, server, seat: Seat { _lines: lines } })
+}
+
+/// Waits for the beginning of the stay that this life belongs to, and reports how late it began. Shortly before it, it
+/// does `last_thing`: all nodes wake at one moment, and what can be done before it must not be done after it, when others
+/// wait for the processors.
+pub async fn begin(
+    epoch: Epoch,
+    spec: &NodeSpec,
+    reporter: &Reporter,
+    pieces: u32,
+    last_thing: impl AsyncFnOnce(),
+) -> Stay {
+    let Epoch { go } = epoch;
+    let (number, stay) = spec.stay_at(epoch.now().0);
+    // A life that nobody planned, as of a node that somebody started again, begins when it is there.
+    let unplanned = number > 0 && number == spec.stays.len() || (spec.stays.is_empty() && go < clock::monotonic());
+    let begin = if unplanned { clock::monotonic() } else { go.saturating_add(stay.from) };
+    // All of them wake.
+    let early = clock::EARLY + LEAD_PER_NODE * spec.nodes;
+    clock::sleep_until(begin.saturating_sub(nanos(early + BEFORE))).await;
     last_thing().await;
-    let go = at.saturating_add_signed(-offset);
-    let rejoined = go < clock::monotonic();
-    clock::wait_exactly(go, EARLY + LEAD_PER_NODE * spec.nodes).await;
-    let late = clock::monotonic().saturating_sub(go);
+    clock::wait_exactly(begin, early).await;
+    let late = clock::monotonic().saturating_sub(begin);
+    let planned = begin.saturating_sub(go);
     // Whoever reads the line wants a processor, too.
     reporter.hold();
-    reporter.emit(Event::Started { go, late, rejoined, pieces });
-    Ok((Epoch { go }, server, Seat { _lines: lines }))
+    reporter.emit(Event::Started { go, planned, late, rejoined: number > 0 || unplanned, pieces });
+    stay
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).expect("a short time")
 }
 
 /// Whether a link carried its rate, as well as can be told.
@@ -295,6 +320,20 @@ impl Keeper {
                     lines.send(&ToNode::Go { at, server: self.server.get() }).await?;
                 }
                 ToGate::Calibrated { .. } => return Ok(()),
+            }
+        }
+    }
+
+    /// Waits for the common start to be named; gives it, own clock, ns.
+    pub async fn opened(&self) -> u64 {
+        let mut stage = self.stage.subscribe();
+        loop {
+            if let Stage::Open(at) = *stage.borrow_and_update() {
+                return at;
+            }
+            // It has a sender as long as the keeper is there.
+            if stage.changed().await.is_err() {
+                std::future::pending::<()>().await;
             }
         }
     }

@@ -61,12 +61,13 @@ impl Prepared {
         let mut client = Client {
             geometry: self.geometry,
             storage: self.storage,
-            ledger: Ledger::new(Rc::clone(&started.reporter), self.have.count()),
+            ledger: Ledger::new(Rc::clone(&started.reporter)),
             have: self.have,
             server: SocketAddr::new(server, HTTP_PORT),
             agent: format!("{AGENT_PREFIX}{}", started.spec.name),
             reporter: Rc::clone(&started.reporter),
         };
+        client.ledger.have(&client.have, client.geometry);
         let mut why = None;
         if !client.have.is_full() {
             tokio::select! {
@@ -74,7 +75,7 @@ impl Prepared {
                 outcome = client.download() => outcome?,
             }
         }
-        client.ledger.report_anyway();
+        client.ledger.report_at_last();
         let why: Leave = match why {
             Some(why) => why,
             None => {
@@ -184,7 +185,7 @@ impl Client {
             if number == self.geometry.blocks_in(piece) {
                 if self.storage.verify(piece).map_err(disk)? {
                     self.have.set(piece);
-                    self.ledger.pieces(self.have.count());
+                    self.ledger.have(&self.have, self.geometry);
                 } else {
                     self.storage.discard(piece);
                     self.ledger.discarded(u64::from(self.geometry.piece_length(piece)));

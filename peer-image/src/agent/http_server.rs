@@ -69,7 +69,7 @@ impl Prepared {
         let shop = Rc::new(Shop {
             content: Content::new(started.spec.file.seed),
             size: started.spec.file.size,
-            ledger: RefCell::new(Ledger::new(Rc::clone(&started.reporter), 0)),
+            ledger: RefCell::new(Ledger::new(Rc::clone(&started.reporter))),
             reporter: Rc::clone(&started.reporter),
         });
         let why = tokio::select! {

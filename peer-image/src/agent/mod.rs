@@ -9,6 +9,7 @@
 //! | [`report`] | events on standard output |
 //! | [`privileges`] | gives up all capabilities |
 //! | [`gate`] | one common start for all nodes |
+//! | [`surroundings`] | planned changes of the link |
 //! | [`calibration`] | what a link carries before the gate opens |
 //! | [`host`] | what the host does meanwhile |
 //! | [`ending`] | when and why a node stops |
@@ -32,6 +33,7 @@ pub mod privileges;
 pub mod progress;
 pub mod report;
 pub mod storage;
+pub mod surroundings;
 pub mod tracker;
 pub mod web;
 
@@ -41,6 +43,7 @@ use std::rc::Rc;
 use self::clock::Epoch;
 use self::ending::Ending;
 use self::report::Reporter;
+use self::surroundings::Surroundings;
 use crate::event::{Counters, ErrorKind, Event, exit};
 use crate::link::{self, Gauge, LinkError};
 use crate::node::{Gate, NodeSpec, Role};
@@ -147,7 +150,11 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
     if spec.role == Role::Tracker {
         reporter.emit(Event::Kernel(host::kernel().await?));
     }
-    privileges::drop_all().map_err(|e| Failure::machine(e.to_string()))?;
+    let changes_link = spec.role != Role::Tracker && !spec.changes.is_empty();
+    let surroundings =
+        if changes_link { Some(Surroundings::new(shaped.clone(), spec.nodes, spec.changes.clone())?) } else { None };
+    let dropped = if changes_link { privileges::drop_of_thread() } else { privileges::drop_all() };
+    dropped.map_err(|e| Failure::machine(e.to_string()))?;
 
     let outcome = match spec.gate.clone() {
         Gate::Keep { expect, calibrate, samples } => {
@@ -157,20 +164,37 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
             let address = address.parse().map_err(|e| Failure::trial(format!("gate address `{address}`: {e}")))?;
             let prepared = prepare(&spec, &reporter).await?;
             tokio::select! {
-                passed = gate::pass(address, &spec, &reporter, boot_id, prepared.pieces(), async || {
-                    count(&reporter, &gauge).await;
-                }) => {
-                    let (epoch, server, gate) = passed?;
-                    let tracker = std::net::SocketAddr::ip(&address);
-                    let started = Started { spec, reporter: Rc::clone(&reporter), epoch, tracker, server, gate };
-                    ending.schedule_leave(&started.spec.leaves, epoch);
-                    let (held, spread) = (Rc::clone(&reporter), gate::SPREAD * started.spec.nodes * 2);
-                    tokio::task::spawn_local(async move {
-                        tokio::time::sleep(spread).await;
-                        held.release();
-                    });
+                passed = gate::pass(address, &spec, &reporter, boot_id) => {
+                    let gate::Passed { epoch, server, seat } = passed?;
+                    let changed = async {
+                        match surroundings {
+                            Some(surroundings) => surroundings.run(epoch, &reporter).await,
+                            None => std::future::pending().await,
+                        }
+                    };
+                    let taken_part = async {
+                        let last_thing = async || count(&reporter, &gauge).await;
+                        let stay = tokio::select! {
+                            stay = gate::begin(epoch, &spec, &reporter, prepared.pieces(), last_thing) => stay,
+                            why = ending.wait() => {
+                                reporter.emit(Event::Left { why });
+                                return Ok(());
+                            }
+                        };
+                        ending.schedule(stay, spec.patience, epoch);
+                        let (held, spread) = (Rc::clone(&reporter), gate::SPREAD * spec.nodes * 2);
+                        tokio::task::spawn_local(async move {
+                            tokio::time::sleep(spread).await;
+                            held.release();
+                        });
+                        let tracker = std::net::SocketAddr::ip(&address);
+                        let reporter = Rc::clone(&reporter);
+                        let started = Started { spec: spec.clone(), reporter, epoch, tracker, server, gate: seat };
+                        prepared.run(started, &mut ending).await
+                    };
                     tokio::select! {
-                        outcome = prepared.run(started, &mut ending) => outcome,
+                        outcome = taken_part => outcome,
+                        () = changed => unreachable!("it reports for ever"),
                         () = count_on(&reporter, &gauge) => unreachable!("it counts for ever"),
                         () = host::stay_awake(&reporter) => unreachable!("it watches for ever"),
                     }

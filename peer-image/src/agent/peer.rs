@@ -116,7 +116,7 @@ impl Prepared {
         };
         let mut peer = Peer {
             swarm: Swarm::new(config, started.epoch.now()),
-            ledger: Ledger::new(Rc::clone(&started.reporter), 0),
+            ledger: Ledger::new(Rc::clone(&started.reporter)),
             tracker: SocketAddr::new(started.tracker, TRACKER_PORT),
             epoch: started.epoch,
             reporter: started.reporter,
@@ -141,7 +141,7 @@ impl Prepared {
         }
         let why = peer.take_part(self.listener, ending).await?;
         peer.report();
-        peer.ledger.report_anyway();
+        peer.ledger.report_at_last();
         peer.reporter.emit(Event::Left { why });
         // It is gone for its neighbours at once, however long the goodbye takes on a link full of blocks.
         peer.neighbours.clear();
@@ -334,7 +334,10 @@ impl Peer {
     }
 
     fn report(&mut self) {
-        self.ledger.pieces(self.swarm.have().count());
+        // The initial seed has them all, and everybody knows.
+        if self.spec.role == Role::Leecher {
+            self.ledger.have(self.swarm.have(), self.geometry);
+        }
         let idle = self.swarm.idle(self.epoch.now());
         self.ledger.swarm(self.swarm.waste(), self.neighbours.len(), idle);
         self.ledger.report();

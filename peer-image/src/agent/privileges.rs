@@ -88,8 +88,12 @@ pub fn drop_all() -> Result<Dropped, PrivilegeError> {
     drop_of_thread()
 }
 
-/// The same for the calling thread, whatever others there are.
-pub(crate) fn drop_of_thread() -> Result<Dropped, PrivilegeError> {
+/// The same for the calling thread, whatever others there are: for a process in which one keeps what it needs.
+///
+/// # Errors
+///
+/// As [`drop_all`], but for [`PrivilegeError::Threads`].
+pub fn drop_of_thread() -> Result<Dropped, PrivilegeError> {
     // First, while CAP_SETPCAP may still be there.
     shrink_bounding()?;
     // Emptying the permitted set empties the effective one with it.
@@ -101,6 +105,24 @@ pub(crate) fn drop_of_thread() -> Result<Dropped, PrivilegeError> {
     rustix::thread::set_no_new_privs(true)
         .map_err(|errno| PrivilegeError::Kernel { doing: "set `no_new_privs`", source: errno.into() })?;
     verify(&status()?)
+}
+
+/// Gives up all capabilities of the calling thread but NET_ADMIN, and forbids it to gain any.
+///
+/// # Errors
+///
+/// If the kernel refused.
+pub fn keep_net_admin() -> Result<(), PrivilegeError> {
+    shrink_bounding()?;
+    for (set, name) in [(CapSet::Ambient, "ambient"), (CapSet::Inheritable, "inheritable")] {
+        caps::clear(None, set).map_err(|source| PrivilegeError::Clear { set: name, source })?;
+    }
+    let kept = caps::CapsHashSet::from([caps::Capability::CAP_NET_ADMIN]);
+    for (set, name) in [(CapSet::Effective, "effective"), (CapSet::Permitted, "permitted")] {
+        caps::set(None, set, &kept).map_err(|source| PrivilegeError::Clear { set: name, source })?;
+    }
+    rustix::thread::set_no_new_privs(true)
+        .map_err(|errno| PrivilegeError::Kernel { doing: "set `no_new_privs`", source: errno.into() })
 }
 
 /// Takes what it may out of the bounding set: all with CAP_SETPCAP, nothing without.

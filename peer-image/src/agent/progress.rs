@@ -1,11 +1,13 @@
 //! What was moved from and to whom, and when to say so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use super::report::Reporter;
 use crate::event::{Event, Idle, Progress};
 use crate::swarm::Waste;
+use crate::wire::bitfield::Bitfield;
+use crate::wire::geometry::{Geometry, PieceIndex};
 
 /// Counts what a node moves and reports it when it changed.
 #[derive(Debug)]
@@ -13,13 +15,21 @@ pub struct Ledger {
     reporter: Rc<Reporter>,
     now: Progress,
     reported: Option<Progress>,
+    /// Pieces that were told of.
+    told: BTreeSet<u32>,
+    /// Pieces that are still to be told of, in order.
+    news: VecDeque<u32>,
 }
 
+/// Most pieces in one report: lines stay short, and the rest follows in the next ones.
+const NEWS_MAX: usize = 500;
+
 impl Ledger {
-    /// Nothing moved yet; `pieces` are there.
+    /// Nothing moved yet.
     #[must_use]
-    pub fn new(reporter: Rc<Reporter>, pieces: u32) -> Self {
-        Self { reporter, now: Progress { pieces, ..Progress::default() }, reported: None }
+    pub fn new(reporter: Rc<Reporter>) -> Self {
+        let now = Progress::default();
+        Self { reporter, now, reported: None, told: BTreeSet::new(), news: VecDeque::new() }
     }
 
     /// So many bytes came from that neighbour.
@@ -37,9 +47,17 @@ impl Ledger {
         add(&mut self.now.parted, from, 1);
     }
 
-    /// So many pieces are verified.
-    pub fn pieces(&mut self, pieces: u32) {
-        self.now.pieces = pieces;
+    /// These pieces are verified.
+    pub fn have(&mut self, have: &Bitfield, geometry: Geometry) {
+        if self.now.pieces == have.count() {
+            return;
+        }
+        self.now.pieces = have.count();
+        for piece in geometry.all().filter(|piece| have.has(*piece)).map(PieceIndex::number) {
+            if self.told.insert(piece) {
+                self.news.push_back(piece);
+            }
+        }
     }
 
     /// Bytes of pieces that failed verification.
@@ -64,6 +82,7 @@ impl Ledger {
             same.idle = self.now.idle;
             same != self.now
         });
+        let is_news = is_news || !self.news.is_empty();
         if is_news {
             self.report_anyway();
         }
@@ -71,8 +90,17 @@ impl Ledger {
 
     /// Reports where the node stands.
     pub fn report_anyway(&mut self) {
-        self.reporter.emit(Event::Progress(self.now.clone()));
+        let got = self.news.drain(..self.news.len().min(NEWS_MAX)).collect();
+        self.reporter.emit(Event::Progress(Progress { got, ..self.now.clone() }));
         self.reported = Some(self.now.clone());
+    }
+
+    /// Reports where the node stands at its end: everything that it has not told yet.
+    pub fn report_at_last(&mut self) {
+        self.report_anyway();
+        while !self.news.is_empty() {
+            self.report_anyway();
+        }
     }
 
     /// Bytes sent and received so far.

@@ -1,7 +1,7 @@
 //! The tracker's node: gate, HTTP tracker (BEP 3, BEP 23), the metainfo for whoever asks (`/file.torrent`), the other
 //! end of calibrations, and a look at the host each second.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use super::report::Reporter;
 use super::{Failure, calibration, clock, host, web};
 use crate::content;
 use crate::event::Event;
-use crate::node::{CALIBRATION_PORT, GATE_PORT, NodeSpec, TRACKER_PORT};
+use crate::node::{Alteration, CALIBRATION_PORT, Change, GATE_PORT, NodeSpec, TRACKER_PORT};
 use crate::seeds::{self, Stream};
 use crate::tracker::{Limits, Tracker};
 use crate::wire::announce;
@@ -36,6 +36,8 @@ struct Office {
     random: RefCell<Stream>,
     metainfo: Bytes,
     reporter: Rc<Reporter>,
+    /// Gone for the peers: it answers no announce. The metainfo stays to be had, as it would be from elsewhere.
+    silent: Cell<bool>,
 }
 
 /// Keeps gate and tracker until it is told to stop.
@@ -63,11 +65,13 @@ pub async fn run(
         random: RefCell::new(seeds::stream(spec.seed, "tracker")),
         metainfo: metainfo.encode().into(),
         reporter: Rc::clone(&reporter),
+        silent: Cell::new(false),
     });
     let keeper = Rc::new(Keeper::new(expect, calibrate, samples, boot_id, Rc::clone(&reporter)));
     let why = tokio::select! {
         why = ending.wait() => why,
-        () = keeper.serve(gate) => unreachable!("it serves for ever"),
+        () = Rc::clone(&office).change(&spec.changes, &keeper) => unreachable!("it waits for ever"),
+        () = Rc::clone(&keeper).serve(gate) => unreachable!("it serves for ever"),
         () = serve(office, listener) => unreachable!("it serves for ever"),
         () = calibration::serve(other_end, Rc::clone(&reporter)) => unreachable!("it serves for ever"),
         () = host::watch(Rc::clone(&reporter)) => unreachable!("it watches for ever"),
@@ -88,6 +92,18 @@ async fn serve(office: Rc<Office>, listener: TcpListener) {
 }
 
 impl Office {
+    /// Falls silent and answers again as planned.
+    async fn change(self: Rc<Self>, changes: &[Change], keeper: &Keeper) {
+        let go = keeper.opened().await;
+        for change in changes {
+            clock::wait_exactly(go.saturating_add(change.at), clock::EARLY).await;
+            self.silent.set(change.what == Alteration::Silent);
+            let late = clock::monotonic().saturating_sub(go).saturating_sub(change.at);
+            self.reporter.emit(Event::Changed { planned: change.at, late, what: change.what, error: None });
+        }
+        std::future::pending().await
+    }
+
     async fn attend(self: Rc<Self>, stream: TcpStream, from: SocketAddr) {
         let service = service_fn(|request| {
             let response = self.answer(&request, from);
@@ -118,6 +134,7 @@ impl Office {
         }
         match request.uri().path() {
             METAINFO_PATH => plain(StatusCode::OK, self.metainfo.clone()),
+            "/announce" if self.silent.get() => plain(StatusCode::SERVICE_UNAVAILABLE, Bytes::new()),
             "/announce" => plain(StatusCode::OK, self.announce(request.uri().query().unwrap_or(""), from)),
             _ => plain(StatusCode::NOT_FOUND, Bytes::from_static(b"/announce or /file.torrent\n")),
         }

@@ -141,6 +141,8 @@ pub enum Doing {
     Congestion,
     /// Naming the other nodes' Ethernet addresses.
     Pin,
+    /// Taking the interface down or up.
+    Cut,
 }
 
 impl fmt::Display for Doing {
@@ -155,6 +157,7 @@ impl fmt::Display for Doing {
             Self::Redirect => "redirect what arrives with `u32` and `mirred`",
             Self::Congestion => "set congestion control on a route",
             Self::Pin => "enter the other nodes' Ethernet addresses",
+            Self::Cut => "take the interface down or up",
         })
     }
 }
@@ -213,7 +216,7 @@ fn lacking(doing: Doing) -> Option<(Part, &'static str)> {
         Doing::Mirror => Some((Part::Ifb, "modprobe ifb numifbs=0")),
         Doing::Ingress => Some((Part::Ingress, "modprobe sch_ingress")),
         Doing::Redirect => Some((Part::U32OrMirred, "modprobe -a cls_u32 act_mirred")),
-        Doing::List | Doing::Clear | Doing::Offload | Doing::Congestion | Doing::Pin => None,
+        Doing::List | Doing::Clear | Doing::Offload | Doing::Congestion | Doing::Pin | Doing::Cut => None,
     }
 }
 

@@ -18,7 +18,7 @@
 //! download   network ──▶ eth0: ingress ── u32, mirred ──▶ ifb-down: tbf (down) ──▶ sockets
 //! ```
 //!
-//! [`shape`] needs the capability NET_ADMIN; a [`Gauge`] needs none, so it works after the capabilities are dropped.
+//! [`shape`], [`retune`], [`cut`] and [`mend`] need the capability NET_ADMIN; a [`Gauge`] needs none, so it works after the capabilities are dropped.
 
 mod congestion;
 mod error;
@@ -106,6 +106,50 @@ pub async fn shape(interface: Option<&str>, link: Option<Link>, congestion: &str
 pub async fn pin_neighbours(shaped: &Shaped, nodes: u32) -> Result<(), LinkError> {
     let handle = netlink::connect()?;
     let interface = interface::find(&handle, Some(&shaped.interface)).await?;
+    pin::pin(&handle, &interface, nodes).await
+}
+
+/// Gives a shaped link other rates: its queues keep what waits in them and what they counted. Needs NET_ADMIN.
+///
+/// # Errors
+///
+/// As [`shape`].
+pub async fn retune(shaped: &Shaped, link: Link) -> Result<(), LinkError> {
+    let handle = netlink::connect()?;
+    let interface = interface::find(&handle, Some(&shaped.interface)).await?;
+    let (up, down) = (bucket(link.up, &interface)?, bucket(link.down, &interface)?);
+    let mirror = interface::index_of(&handle, MIRROR).await?;
+    let mirror = mirror.ok_or_else(|| LinkError::Unshaped { interface: MIRROR.to_owned() })?;
+    limit_offload(&handle, &interface, tbf::offload_limit(link.up)).await?;
+    // A queue of that kind that is there already is changed, not replaced.
+    put_bucket(&handle, mirror, &down).await?;
+    put_bucket(&handle, interface.index, &up).await
+}
+
+/// Cuts the node off, as if its cable were pulled, until [`mend`]: its interface is down. Needs NET_ADMIN.
+///
+/// # Errors
+///
+/// Netlink's own.
+pub async fn cut(shaped: &Shaped) -> Result<(), LinkError> {
+    let handle = netlink::connect()?;
+    let interface = interface::find(&handle, Some(&shaped.interface)).await?;
+    let change = LinkUnspec::new_with_index(interface.index).down().build();
+    handle.link().change(change).execute().await.map_err(|error| LinkError::netlink(Doing::Cut, &error))
+}
+
+/// Undoes [`cut`] in a network of `nodes`. Needs NET_ADMIN.
+///
+/// # Errors
+///
+/// Netlink's own.
+pub async fn mend(shaped: &Shaped, nodes: u32) -> Result<(), LinkError> {
+    let handle = netlink::connect()?;
+    let interface = interface::find(&handle, Some(&shaped.interface)).await?;
+    let change = LinkUnspec::new_with_index(interface.index).up().build();
+    handle.link().change(change).execute().await.map_err(|error| LinkError::netlink(Doing::Cut, &error))?;
+    // With the interface the kernel forgot its routes and its neighbours.
+    congestion::apply(&handle, &interface, &shaped.congestion).await?;
     pin::pin(&handle, &interface, nodes).await
 }
 

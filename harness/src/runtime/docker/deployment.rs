@@ -260,6 +260,15 @@ impl Deployment for DockerDeployment {
         self.shared.client.signal(&self.shared.container(name), "SIGKILL").await.map_err(RuntimeError::from)
     }
 
+    // By signals and not by the engine's pause: a paused container cannot be asked for anything, and means the same.
+    async fn freeze(&self, name: &str) -> Result<(), RuntimeError> {
+        self.shared.client.signal(&self.shared.container(name), "SIGSTOP").await.map_err(RuntimeError::from)
+    }
+
+    async fn thaw(&self, name: &str) -> Result<(), RuntimeError> {
+        self.shared.client.signal(&self.shared.container(name), "SIGCONT").await.map_err(RuntimeError::from)
+    }
+
     async fn restart(&self, node: &NodeSpec, fresh: bool) -> Result<(), RuntimeError> {
         let (shared, node) = (Arc::clone(&self.shared), node.clone());
         self.shared

@@ -252,6 +252,14 @@ impl Deployment for NetnsDeployment {
         self.shared.signal(name, Signal::Kill).await
     }
 
+    async fn freeze(&self, name: &str) -> Result<(), RuntimeError> {
+        self.shared.signal(name, Signal::Stop).await
+    }
+
+    async fn thaw(&self, name: &str) -> Result<(), RuntimeError> {
+        self.shared.signal(name, Signal::Continue).await
+    }
+
     async fn restart(&self, node: &NodeSpec, fresh: bool) -> Result<(), RuntimeError> {
         self.shared.start(node, fresh).await.map(drop)
     }

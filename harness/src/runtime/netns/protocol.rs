@@ -40,6 +40,10 @@ pub(super) enum Signal {
     Terminate,
     /// SIGKILL.
     Kill,
+    /// SIGSTOP.
+    Stop,
+    /// SIGCONT.
+    Continue,
 }
 
 /// From the switch.

@@ -177,6 +177,8 @@ impl Switch {
         let signal = match signal {
             Signal::Terminate => rustix::process::Signal::TERM,
             Signal::Kill => rustix::process::Signal::KILL,
+            Signal::Stop => rustix::process::Signal::STOP,
+            Signal::Continue => rustix::process::Signal::CONT,
         };
         rustix::process::kill_process(pid, signal)
             .map_err(|error| Failed::trial(format!("`{node}` cannot be sent {signal:?}: {error}")))

@@ -35,6 +35,10 @@ pub(super) struct Known {
     left_complete: bool,
     /// Planned leaves that it took.
     pub(super) leaves: usize,
+    /// It gave up before it had the file, and nobody waits for it any more.
+    gave_up: bool,
+    /// Its process was stopped where it stands.
+    pub(super) frozen: bool,
     /// Its output cannot be followed, so nothing more will be known of it.
     lost: bool,
     /// Why it ended before it had the file, if it was to have it.
@@ -81,6 +85,8 @@ impl Roster {
             departed: false,
             left_complete: false,
             leaves: 0,
+            gave_up: false,
+            frozen: false,
             lost: false,
             death: None,
             crash: false,
@@ -117,11 +123,16 @@ impl Roster {
         self.0.values().any(|known| known.is_alive() && !known.lost)
     }
 
-    /// Peers that are to complete and have not.
+    /// Nodes whose processes stand still.
+    pub(super) fn frozen(&self) -> Vec<String> {
+        self.0.iter().filter(|(_, known)| known.frozen && known.is_alive()).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Peers that are to complete, have not, and did not give up.
     pub(super) fn missing(&self) -> impl Iterator<Item = (&str, &Known)> {
         self.0
             .iter()
-            .filter(|(_, known)| known.to_complete && !known.completed)
+            .filter(|(_, known)| known.to_complete && !known.completed && !known.gave_up)
             .map(|(name, known)| (name.as_str(), known))
     }
 }
@@ -205,6 +216,7 @@ impl Known {
             E::Left { why } => {
                 self.goodbye = Some(*why);
                 self.leaves += usize::from(*why == Leave::Planned);
+                self.gave_up |= *why == Leave::GaveUp;
             }
             E::Error { kind, message } => self.error = Some((*kind, message.clone())),
             _ => {}
@@ -226,7 +238,8 @@ impl Known {
         let (crash, goodbye, error) = (std::mem::take(&mut self.crash), self.goodbye.take(), self.error.take());
         let last: Vec<String> = self.last.drain(..).collect();
         self.next_seq = 0;
-        self.departed = crash || goodbye == Some(Leave::Planned);
+        self.departed = crash || matches!(goodbye, Some(Leave::Planned | Leave::GaveUp));
+        self.frozen = false;
         self.left_complete = !self.departed && goodbye == Some(Leave::Completed);
         let expected = over || crash || (goodbye.is_some() && code == 0);
         let machine = error.as_ref().is_some_and(|(kind, _)| *kind == ErrorKind::Machine)

@@ -12,7 +12,7 @@ use super::*;
 use crate::events::log::Reader;
 use crate::events::record::Line;
 use crate::plan::Node;
-use crate::plan::{Architecture, Class, Settings};
+use crate::plan::{Architecture, Class, Keeps, Settings};
 
 /// How far ahead of its own line the gate names the start, ms.
 const AHEAD: u64 = 250;
@@ -139,6 +139,14 @@ impl Deployment for FakeDeployment {
 
     async fn kill(&self, name: &str) -> Result<(), RuntimeError> {
         self.order(name, Order::Kill);
+        Ok(())
+    }
+
+    async fn freeze(&self, _name: &str) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+
+    async fn thaw(&self, _name: &str) -> Result<(), RuntimeError> {
         Ok(())
     }
 
@@ -313,13 +321,22 @@ fn node(name: &str, role: Role, to_complete: bool) -> Node {
         behaviour: Behaviour::Honest,
         to_complete,
         keeps_state: false,
+        patience: None,
     }
 }
 
 pub(in crate::runtime) fn cell(schedule: Vec<plan::Event>) -> Cell {
     let link = Link { up: 1_000_000, down: 1_000_000 };
-    let class =
-        Class { name: "peers".into(), count: 2, link, on_complete: OnComplete::Stay, behaviour: Behaviour::Honest };
+    let class = Class {
+        name: "peers".into(),
+        count: 2,
+        link,
+        spread: crate::plan::LinkSpread::default(),
+        on_complete: OnComplete::Stay,
+        linger: None,
+        give_up: None,
+        behaviour: Behaviour::Honest,
+    };
     let trial = Trial {
         repeat: 1,
         seed: 1,
@@ -345,7 +362,10 @@ pub(in crate::runtime) fn cell(schedule: Vec<plan::Event>) -> Cell {
             policy: Policy::default(),
             storage: Storage::None,
             congestion: "cubic".into(),
+            arrivals: crate::plan::Arrivals::AtOnce,
             churn: None,
+            events: Vec::new(),
+            trace: None,
             start_timeout: 30.0,
             timeout: 60.0,
             validity: plan::Validity::default(),
@@ -521,14 +541,14 @@ async fn a_peer_is_crashed_and_brought_back_on_schedule() {
         _ => None,
     };
     let acted: Vec<_> = told.events.iter().filter_map(acted).collect();
-    // tokio's clock has a resolution of a millisecond.
+    // tokio's clock has a resolution of a millisecond. A node that is to return is started three seconds ahead.
     assert_eq!(acted.len(), 2);
-    for ((action, planned, actual, done), (expected, at, took)) in
-        acted.into_iter().zip([(Action::Crash, 2_000, 0), (back, 7_000, 100)])
+    for ((action, planned, actual, done), (expected, at, begins, took)) in
+        acted.into_iter().zip([(Action::Crash, 2_000, 2_000, 0), (back, 7_000, 4_000, 100)])
     {
         assert_eq!((action, planned), (expected, at));
-        assert!((at..=at + 2).contains(&actual), "{actual}");
-        assert!((at + took..=at + took + 3).contains(&done), "{done}");
+        assert!((begins..=begins + 2).contains(&actual), "{actual}");
+        assert!((begins + took..=begins + took + 3).contains(&done), "{done}");
     }
     assert_eq!(told.exits()[0], ("peer-01", 137, true));
     assert_eq!(told.skipped(), []);

@@ -1,0 +1,377 @@
+//! The least time for peers that come and go, and for links that change.
+//!
+//! The textbook's argument ([`super::bounds`]) with capacities that vary over time. Let C be the peers that D waits for,
+//! each of which has the whole file of F bits by then, and N their number. Let a link carry nothing while its node is not
+//! there. Then by the time D
+//!
+//! - **the server has sent each bit once**, for nobody else had it: ∫u_s ≥ F (P2P); or a copy to each peer of C:
+//!   ∫u_s ≥ N·F (client-server);
+//! - **each peer of C has received the file** over its own link, while it was there: ∫d_i ≥ F. What it kept through an
+//!   absence it had received before, and what it lost it had to receive again, so F is the least;
+//! - **each of the N·F bits that peers of C have was sent by somebody**: ∫u_s + Σ∫u_i + (1 − 1/N)·Σ∫u_h ≥ N·F (P2P). A helper
+//!   h, which D does not wait for, must itself have received a bit before it passes it on, and somebody sent it that: if
+//!   helpers make a bit's U ≤ N deliveries to C and R ≥ 1 deliveries of it end at helpers, then of the sends of helpers and
+//!   of those to them at most U − 1 ≤ (1 − 1/N)·U is a gain.
+//!
+//! Each integral grows with its upper end, so each line gives the least D at which it can hold, and the largest of these
+//! is the bound. If everybody is there from the start and links do not change, ∫u = u·D, and this is the textbook's
+//! formula, to the last bit.
+//!
+//! Where presence is not known exactly it is taken longer, which lowers the bound and keeps it true: a node begins at its
+//! planned moment, a killed one lasts until the engine said so, and one that is frozen counts as there, because the kernel
+//! goes on sending what its sockets hold.
+
+use peer_image::node::{Alteration, Link, Role};
+
+use super::bounds::{Bound, PAYLOAD_SHARE, Term, useful_upload};
+use super::lives::{Life, NodeLog, Observed, Started};
+use crate::plan::{Action, Architecture, How, Node, Trial};
+
+/// A time in which a node's link has the same rates. Seconds after the common start, bit/s.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Span {
+    /// It begins.
+    pub from: f64,
+    /// It ends; infinite if nothing ends it.
+    pub until: f64,
+    /// Rates on the link.
+    pub link: Link,
+}
+
+/// A node's part in the sum.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    /// When its link is there, ascending and apart.
+    pub spans: Vec<Span>,
+    /// Whether what it uploads can help.
+    pub helps: bool,
+    /// Whether D waits for it.
+    pub to_complete: bool,
+    /// What its token buckets may send and let in beyond the rates, over all its lives: (up, down), bits.
+    pub buckets: (f64, f64),
+}
+
+/// A swarm whose nodes come and go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Swarm {
+    /// F, bits.
+    pub bits: f64,
+    /// The server.
+    pub server: Member,
+    /// The peers.
+    pub peers: Vec<Member>,
+}
+
+/// The lower limit on D, and how much shorter D may be for the token buckets (`harness` trials are judged by the
+/// difference). `None` if D waits for nobody, or no time is long enough.
+#[must_use]
+pub fn bound(architecture: Architecture, swarm: &Swarm) -> Option<(Bound, f64)> {
+    let with_buckets = terms(architecture, swarm, true)?;
+    let terms = terms(architecture, swarm, false)?;
+    let largest =
+        |terms: &[(Term, f64)]| terms.iter().copied().reduce(|best, next| if next.1 > best.1 { next } else { best });
+    let (term, seconds) = largest(&terms)?;
+    let earliest = largest(&with_buckets)?.1;
+    if !seconds.is_finite() {
+        return None;
+    }
+    Some((Bound { seconds, payload_seconds: seconds / PAYLOAD_SHARE, term, terms }, seconds - earliest))
+}
+
+fn terms(architecture: Architecture, swarm: &Swarm, buckets: bool) -> Option<Vec<(Term, f64)>> {
+    let completing: Vec<&Member> = swarm.peers.iter().filter(|peer| peer.to_complete).collect();
+    if completing.is_empty() {
+        return None;
+    }
+    let peers = completing.len() as f64;
+    let bucket = |bits: f64| if buckets { bits } else { 0.0 };
+    let server = || up(&swarm.server, 1.0);
+    let server_time = |bits: f64| earliest(server().collect(), bits - bucket(swarm.server.buckets.0));
+    let download = completing.iter().map(|peer| {
+        let spans = peer.spans.iter().map(|span| (span.from, span.until, span.link.down as f64));
+        earliest(spans.collect(), swarm.bits - bucket(peer.buckets.1))
+    });
+    let download = (Term::PeerDownload, download.fold(0.0, f64::max));
+    Some(match architecture {
+        Architecture::ClientServer => vec![(Term::ServerUpload, server_time(peers * swarm.bits)), download],
+        Architecture::P2p => {
+            let gain = 1.0 - 1.0 / peers;
+            let helping = || {
+                let helping = swarm.peers.iter().filter(|peer| peer.helps);
+                helping.map(move |peer| (peer, if peer.to_complete { 1.0 } else { gain }))
+            };
+            let extra: f64 = swarm.server.buckets.0 + helping().map(|(peer, gain)| peer.buckets.0 * gain).sum::<f64>();
+            let links = server().chain(helping().flat_map(|(peer, gain)| up(peer, gain)));
+            let total = earliest(links.collect(), peers * swarm.bits - bucket(extra));
+            vec![(Term::ServerCopy, server_time(swarm.bits)), download, (Term::TotalUpload, total)]
+        }
+    })
+}
+
+/// A member's upload: (from, until, bit/s).
+fn up(member: &Member, gain: f64) -> impl Iterator<Item = (f64, f64, f64)> + '_ {
+    member.spans.iter().map(move |span| (span.from, span.until, span.link.up as f64 * gain))
+}
+
+/// The earliest time by which capacities carry so many bits; infinite if they never do.
+fn earliest(capacities: Vec<(f64, f64, f64)>, bits: f64) -> f64 {
+    if bits <= 0.0 {
+        return 0.0;
+    }
+    let mut moments: Vec<f64> = capacities.iter().flat_map(|(from, until, _)| [*from, *until]).collect();
+    moments.retain(|moment| moment.is_finite());
+    moments.sort_by(f64::total_cmp);
+    moments.dedup();
+    let mut carried = 0.0;
+    for (i, &from) in moments.iter().enumerate() {
+        let rate: f64 = capacities.iter().filter(|it| it.0 <= from && from < it.1).map(|it| it.2).sum();
+        let until = moments.get(i + 1).copied().unwrap_or(f64::INFINITY);
+        if rate > 0.0 && carried + rate * (until - from) >= bits {
+            return from + (bits - carried) / rate;
+        }
+        carried += if until.is_finite() { rate * (until - from) } else { 0.0 };
+    }
+    f64::INFINITY
+}
+
+/// The swarm of a trial as planned; peers that leave on completion, or when their patience ends, are taken to stay.
+#[must_use]
+pub fn planned(trial: &Trial) -> Option<Swarm> {
+    swarm(trial, |node, link| Member {
+        spans: planned_spans(trial, node, link),
+        helps: useful_upload(link, node.behaviour) > 0,
+        to_complete: node.to_complete,
+        buckets: (0.0, 0.0),
+    })
+}
+
+/// The swarm of a trial as its log tells it.
+#[must_use]
+pub fn realised(trial: &Trial, observed: &Observed) -> Option<Swarm> {
+    swarm(trial, |node, link| {
+        let log = observed.node(&node.name);
+        let spans = match log.lives.iter().any(|life| life.started.is_some()) {
+            true => realised_spans(node, link, log, observed),
+            false => planned_spans(trial, node, link),
+        };
+        let bucket = |of: fn(&Life) -> Option<u64>| log.lives.iter().filter_map(of).map(|b| b as f64 * 8.0).sum();
+        Member {
+            spans,
+            helps: useful_upload(link, node.behaviour) > 0,
+            to_complete: node.to_complete && !super::peers::gave_up(log),
+            buckets: (
+                bucket(|life| Some(life.shaped.as_ref()?.up.as_ref()?.burst)),
+                bucket(|life| Some(life.shaped.as_ref()?.down.as_ref()?.burst)),
+            ),
+        }
+    })
+}
+
+fn swarm(trial: &Trial, member: impl Fn(&Node, Link) -> Member) -> Option<Swarm> {
+    let of = |node: &Node| Some(member(node, node.link?));
+    let server = trial.nodes.iter().find(|node| matches!(node.role, Role::HttpServer | Role::InitialSeed))?;
+    let peers = trial.nodes.iter().filter(|node| matches!(node.role, Role::HttpClient | Role::Leecher));
+    Some(Swarm { bits: trial.file.size as f64 * 8.0, server: of(server)?, peers: peers.filter_map(of).collect() })
+}
+
+fn planned_spans(trial: &Trial, node: &Node, link: Link) -> Vec<Span> {
+    let fate = trial.fate(&node.name);
+    let mut there = vec![(seconds(fate.arrives), f64::INFINITY)];
+    for absence in fate.absences.iter().filter(|absence| absence.how != How::Freeze) {
+        if let Some(last) = there.last_mut() {
+            last.1 = seconds(absence.from);
+        }
+        if let Some(until) = absence.until {
+            there.push((seconds(until), f64::INFINITY));
+        } else {
+            break;
+        }
+    }
+    let own = trial.schedule.iter().filter(|event| event.node == node.name);
+    let rates = own.filter_map(|event| match event.action {
+        Action::Links(link) => Some((seconds(event.at), link)),
+        _ => None,
+    });
+    cut(there, link, &rates.collect::<Vec<_>>())
+}
+
+fn realised_spans(node: &Node, link: Link, log: &NodeLog, observed: &Observed) -> Vec<Span> {
+    let mut there = Vec::new();
+    let mut rates = Vec::new();
+    let done = |action: Action| {
+        let acted = observed.acted.iter().filter(move |acted| acted.node == node.name && acted.action == action);
+        acted.filter(|acted| acted.error.is_none()).map(|acted| acted.done as f64 / 1e9)
+    };
+    for (i, life) in log.lives.iter().enumerate() {
+        let Some(started) = life.started else { continue };
+        let from = begins(started);
+        let left = life.left.filter(|(_, why)| *why != peer_image::event::Leave::Stopped);
+        let left = left.map(|(mono, _)| super::conclude::since(mono, started.go));
+        // Killed: it had no time to say so. A life that another one followed has ended by then in any case.
+        let killed = || done(Action::Crash).find(|at| *at >= from && life.left.is_none());
+        let followed = || log.lives.get(i + 1).and_then(|next| Some(begins(next.started?)));
+        there.push((from, left.or_else(killed).or_else(followed).unwrap_or(f64::INFINITY)));
+        for change in life.changed.iter().filter(|change| change.error.is_none()) {
+            let at = seconds(change.planned + change.late);
+            match change.what {
+                // Cut a little later and mended a little earlier than told: netlink takes its time.
+                Alteration::Cut => {
+                    if let Some(last) = there.last_mut() {
+                        last.1 = at + 0.1;
+                    }
+                }
+                Alteration::Mend => there.push((at, f64::INFINITY)),
+                Alteration::Rates(link) => rates.push((at, link)),
+                Alteration::Silent | Alteration::Answering => {}
+            }
+        }
+    }
+    cut(there, link, &rates)
+}
+
+/// When a life was to begin; of a return in an old log, which does not say, when it did.
+fn begins(started: Started) -> f64 {
+    let told = !started.rejoined || started.planned > 0;
+    if told { seconds(started.planned) } else { super::conclude::since(started.mono, started.go) }
+}
+
+/// Spans of presence cut at the moments at which the link got other rates.
+fn cut(there: Vec<(f64, f64)>, own: Link, rates: &[(f64, Link)]) -> Vec<Span> {
+    let mut spans = Vec::new();
+    for (from, until) in there {
+        let mut link = rates.iter().rev().find(|(at, _)| *at <= from).map_or(own, |(_, link)| *link);
+        let mut begins = from;
+        for (at, next) in rates.iter().filter(|(at, _)| *at > from && *at < until) {
+            spans.push(Span { from: begins, until: *at, link });
+            (begins, link) = (*at, *next);
+        }
+        spans.push(Span { from: begins, until, link });
+    }
+    spans
+}
+
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::analysis::bounds;
+
+    const ALWAYS: f64 = f64::INFINITY;
+
+    fn there(from: f64, until: f64, up: u64, down: u64) -> Member {
+        let link = Link { up, down };
+        Member { spans: vec![Span { from, until, link }], helps: up > 0, to_complete: true, buckets: (0.0, 0.0) }
+    }
+
+    fn seconds_of(architecture: Architecture, swarm: &Swarm) -> f64 {
+        bound(architecture, swarm).map_or(f64::INFINITY, |it| it.0.seconds)
+    }
+
+    #[test]
+    fn who_comes_late_is_waited_for() {
+        let mut swarm =
+            Swarm { bits: 100.0, server: there(0.0, ALWAYS, 50, 0), peers: vec![there(0.0, ALWAYS, 10, 20)] };
+        assert_eq!(seconds_of(Architecture::P2p, &swarm), 5.0);
+        swarm.peers.push(there(30.0, ALWAYS, 10, 20));
+        assert_eq!(seconds_of(Architecture::P2p, &swarm), 35.0);
+        swarm.peers[1].spans = vec![
+            Span { from: 30.0, until: 32.0, link: Link { up: 10, down: 20 } },
+            Span { from: 40.0, until: ALWAYS, link: Link { up: 10, down: 10 } },
+        ];
+        assert_eq!(seconds_of(Architecture::P2p, &swarm), 46.0);
+    }
+
+    #[test]
+    fn a_server_that_leaves_before_one_copy_leaves_no_bound() {
+        let swarm = Swarm { bits: 100.0, server: there(0.0, 1.0, 50, 0), peers: vec![there(0.0, ALWAYS, 10, 20)] };
+        assert_eq!(bound(Architecture::P2p, &swarm), None);
+    }
+
+    #[test]
+    fn buckets_make_it_sooner() {
+        let mut swarm =
+            Swarm { bits: 100.0, server: there(0.0, ALWAYS, 10, 0), peers: vec![there(0.0, ALWAYS, 0, 100)] };
+        swarm.server.buckets.0 = 5.0;
+        let (bound, sooner) = bound(Architecture::ClientServer, &swarm).unwrap();
+        assert_eq!((bound.seconds, sooner), (10.0, 0.5));
+    }
+
+    /// The same by brute force: time in small steps, until every line holds.
+    fn stepped(architecture: Architecture, swarm: &Swarm, step: f64) -> f64 {
+        let peers = swarm.peers.len() as f64;
+        let (mut server, mut total) = (0.0, 0.0);
+        let mut down = vec![0.0; swarm.peers.len()];
+        let mut now = 0.0;
+        while now < 1000.0 {
+            let at = |member: &Member| {
+                let is_now = |span: &&Span| span.from <= now + step / 2.0 && now + step / 2.0 < span.until;
+                member.spans.iter().find(is_now).map_or(Link { up: 0, down: 0 }, |span| span.link)
+            };
+            server += at(&swarm.server).up as f64 * step;
+            total += at(&swarm.server).up as f64 * step;
+            for (sum, peer) in down.iter_mut().zip(&swarm.peers) {
+                *sum += at(peer).down as f64 * step;
+                total += at(peer).up as f64 * step;
+            }
+            now += step;
+            let holds = match architecture {
+                Architecture::ClientServer => server >= peers * swarm.bits,
+                Architecture::P2p => server >= swarm.bits && total >= peers * swarm.bits,
+            };
+            if holds && down.iter().all(|sum| *sum >= swarm.bits) {
+                return now;
+            }
+        }
+        f64::INFINITY
+    }
+
+    proptest! {
+        #[test]
+        fn without_churn_it_is_the_textbooks(
+            size in 1_u64..1 << 30, server in 1_u64..1 << 30, links in proptest::collection::vec((0_u64..1 << 30, 1_u64..1 << 30), 1..6),
+        ) {
+            let groups = links.iter().map(|(up, down)| bounds::Group { count: 1.0, up: *up, down: *down, to_complete: true });
+            let textbook = bounds::Swarm { size, server_up: server, groups: groups.collect() };
+            let swarm = Swarm {
+                bits: size as f64 * 8.0,
+                server: there(0.0, ALWAYS, server, 1),
+                peers: links.iter().map(|(up, down)| there(0.0, ALWAYS, *up, *down)).collect(),
+            };
+            for architecture in [Architecture::ClientServer, Architecture::P2p] {
+                let here = bound(architecture, &swarm).unwrap().0;
+                prop_assert_eq!(here, bounds::bound(architecture, &textbook).unwrap());
+            }
+        }
+
+        #[test]
+        fn it_is_what_brute_force_finds(
+            server in (0_u32..20, 20_u32..200, 1_u64..50),
+            peers in proptest::collection::vec((0_u32..50, 1_u32..100, 0_u32..50, 0_u64..20, 1_u64..50), 1..4),
+        ) {
+            let member = |(from, long, away, up, down): (u32, u32, u32, u64, u64)| {
+                let link = Link { up, down };
+                let (first, second) = (f64::from(from), f64::from(from + long));
+                let mut member = there(first, second, up, down);
+                member.spans.push(Span { from: second + f64::from(away), until: ALWAYS, link });
+                member
+            };
+            let swarm = Swarm {
+                bits: 300.0,
+                server: there(f64::from(server.0), f64::from(server.0 + server.1), server.2, 1),
+                peers: peers.into_iter().map(member).collect(),
+            };
+            let step = 1.0 / 64.0;
+            for architecture in [Architecture::ClientServer, Architecture::P2p] {
+                let (exact, found) = (seconds_of(architecture, &swarm), stepped(architecture, &swarm, step));
+                if exact < 990.0 || found.is_finite() {
+                    prop_assert!(found >= exact - 1e-6 && found <= exact + step + 1e-6, "{exact} and {found}");
+                }
+            }
+        }
+    }
+}

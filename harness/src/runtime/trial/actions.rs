@@ -1,0 +1,178 @@
+//! What the schedule has the controller do to nodes: which actions are its own, when each begins, whether it still makes
+//! sense when it is due, and what came of it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use peer_image::node::NodeSpec;
+use tokio::time::Instant;
+
+use super::clock::{Clock, nanos};
+use super::{Driver, Update, roster};
+use crate::events::record::Event;
+use crate::plan::{self, Action, Actor, Keeps};
+use crate::runtime::{Deployment, RuntimeError};
+
+/// Longest wait for actions that are under way when the trial ends.
+const WIND_UP: Duration = Duration::from_secs(15);
+/// A node that is to return is started so long before, but only once its departure has settled.
+const RETURN_LEAD: Duration = Duration::from_secs(3);
+const RETURN_SETTLE: Duration = Duration::from_millis(300);
+
+/// What the controller has still to do, in the order of the moments at which it begins.
+pub(super) type Due = VecDeque<(u64, plan::Event)>;
+
+/// What came of an action.
+pub(super) struct Acted {
+    pub(super) event: plan::Event,
+    pub(super) actual: u64,
+    pub(super) done: u64,
+    pub(super) error: Option<String>,
+}
+
+impl Driver<'_> {
+    /// The actions that are the controller's, each with the moment at which it begins, ns after the common start: a node
+    /// that is to return is started ahead of its return, and then waits for it.
+    pub(super) fn due(&self) -> Due {
+        let role = |name: &str| self.trial.nodes.iter().find(|node| node.name == name).map(|node| node.role);
+        let is_ours =
+            |event: &&plan::Event| role(&event.node).is_some_and(|role| event.action.actor(role) == Actor::Controller);
+        let begins = |event: &plan::Event| match event.action {
+            Action::Rejoin(_) => {
+                let fate = self.trial.fate(&event.node);
+                let left = fate.absences.iter().find(|absence| absence.until == Some(event.at)).map(|it| it.from);
+                let earliest = left.unwrap_or(event.at).saturating_add(nanos(RETURN_SETTLE));
+                event.at.saturating_sub(nanos(RETURN_LEAD)).max(earliest).min(event.at)
+            }
+            _ => event.at,
+        };
+        let mut due: Vec<_> = self.trial.schedule.iter().filter(is_ours).map(|e| (begins(e), e.clone())).collect();
+        due.sort_by_key(|(at, _)| *at);
+        due.into()
+    }
+
+    /// Whether an action that is due is to be taken; what is not is noted.
+    pub(super) fn decide(&mut self, event: plan::Event) -> Option<plan::Event> {
+        let known = self.roster.node_mut(&event.node);
+        let spared = match (known, event.action) {
+            (None, _) => Some("no such node"),
+            (Some(known), Action::Freeze) => {
+                let spared = known.spared_crash();
+                known.frozen |= spared.is_none();
+                spared
+            }
+            (Some(known), Action::Thaw) => {
+                if known.frozen {
+                    None
+                } else {
+                    Some("it was not frozen")
+                }
+            }
+            (Some(known), Action::Crash) => {
+                let spared = known.spared_crash();
+                if spared.is_none() {
+                    known.crash();
+                }
+                spared
+            }
+            (Some(known), Action::Rejoin(_)) => {
+                let spared = known.spared_return();
+                if spared.is_none() {
+                    known.begin();
+                }
+                spared
+            }
+            // Its agent acts.
+            (_, Action::Arrive | Action::Leave | Action::CutOff | Action::Reconnect | Action::Links(_)) => return None,
+        };
+        match spared {
+            Some(why) => {
+                self.skip(event, why);
+                None
+            }
+            None => Some(event),
+        }
+    }
+
+    fn skip(&mut self, event: plan::Event, why: &str) {
+        let plan::Event { at: planned, node, action } = event;
+        self.note(Event::Skipped { node, action, planned, why: why.to_owned() });
+    }
+
+    pub(super) fn acted(&mut self, acted: Acted) {
+        let Acted { event: plan::Event { at: planned, node, action }, actual, done, error } = acted;
+        if let (Some(why), Some(known)) = (&error, self.roster.node_mut(&node)) {
+            match action {
+                Action::Rejoin(_) => known.begin_failed(format!("`{node}` could not return: {why}")),
+                Action::Crash => known.crash_failed(),
+                Action::Freeze => known.frozen = false,
+                _ => {}
+            }
+        }
+        if action == Action::Thaw
+            && let Some(known) = self.roster.node_mut(&node)
+        {
+            known.frozen = false;
+        }
+        (self.observer)(Update::Acted { node: node.clone(), action });
+        self.note(Event::Acted { node, action, planned, actual, done, error });
+    }
+
+    /// Waits for actions that are under way, and notes what of the schedule did not come to pass.
+    pub(super) async fn wind_up<F: Future<Output = Acted>>(&mut self, due: Due, mut acting: FuturesUnordered<F>) {
+        let deadline = Instant::now() + WIND_UP;
+        while !acting.is_empty() {
+            match self.during(acting.next(), deadline).await {
+                Ok(Some(acted)) => self.acted(acted),
+                Ok(None) => break,
+                Err(_) => {
+                    let count = acting.len();
+                    self.warn(format!("{count} actions of the schedule were still under way when the trial ended"));
+                    break;
+                }
+            }
+        }
+        for (_, event) in due {
+            self.skip(event, "trial over");
+        }
+        // Of the leaves, which agents take, those that were reported came first.
+        let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
+        let trial = self.trial;
+        let is_peers_leave = |event: &&plan::Event| {
+            event.action == Action::Leave && !self.roster.node(&event.node).is_some_and(roster::Known::is_tracker)
+        };
+        let leaves: Vec<&plan::Event> = trial.schedule.iter().filter(is_peers_leave).collect();
+        for event in leaves {
+            let taken = taken.entry(&event.node).or_default();
+            *taken += 1;
+            let known = self.roster.node(&event.node);
+            if known.is_some_and(|known| known.leaves < *taken) {
+                let why = known.and_then(roster::Known::spared_crash).unwrap_or("trial over");
+                self.skip(event.clone(), why);
+            }
+        }
+    }
+}
+
+/// Takes an action of the schedule and measures it.
+pub(super) async fn act<D: Deployment>(
+    deployment: &D,
+    clock: Clock,
+    go: u64,
+    spec: Option<&NodeSpec>,
+    event: plan::Event,
+) -> Acted {
+    let actual = clock.mono().saturating_sub(go);
+    let result = match (event.action, spec) {
+        (Action::Crash, _) => deployment.kill(&event.node).await,
+        (Action::Rejoin(keeps), Some(spec)) => deployment.restart(spec, keeps == Keeps::Nothing).await,
+        (Action::Rejoin(_), None) => Err(RuntimeError::Trial(format!("no such node: `{}`", event.node))),
+        (Action::Freeze, _) => deployment.freeze(&event.node).await,
+        (Action::Thaw, _) => deployment.thaw(&event.node).await,
+        (Action::Arrive | Action::Leave | Action::CutOff | Action::Reconnect | Action::Links(_), _) => Ok(()),
+    };
+    let done = clock.mono().saturating_sub(go);
+    Acted { event, actual, done, error: result.err().map(|error| error.to_string()) }
+}

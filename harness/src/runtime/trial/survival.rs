@@ -1,0 +1,144 @@
+//! Whether the file can still be completed: a piece of which no copy is left, and none is to come back, is lost for all
+//! who lack it.
+//!
+//! In P2P every node with a verified piece is a copy of it, there or to return with it; in client-server the server alone
+//! is. What is under way when the last copy goes may still arrive, so a file counts as dead only after a while in which
+//! nothing changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use peer_image::node::Role;
+use tokio::time::Instant;
+
+use crate::plan::{Architecture, Cell, How, Keeps, Trial};
+
+/// So long after the last copy went, and after the last new piece anywhere, the file is taken for dead: more than what
+/// sockets and queues hold takes to arrive, and longer than a report.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Which pieces are where, as far as nodes told.
+#[derive(Debug)]
+pub(super) struct Survival {
+    /// Pieces of the file.
+    pieces: u32,
+    architecture: Architecture,
+    server: String,
+    held: BTreeMap<String, BTreeSet<u32>>,
+    /// When something last changed for the better, or a copy was last there.
+    since: Option<Instant>,
+}
+
+/// Peers that can no longer complete, each with how many of the pieces that it lacks are nowhere.
+pub(super) type Doomed = BTreeMap<String, u32>;
+
+impl Survival {
+    pub(super) fn new(cell: &Cell, trial: &Trial) -> Self {
+        let is_server = |role| matches!(role, Role::HttpServer | Role::InitialSeed);
+        let server = trial.nodes.iter().find(|node| is_server(node.role));
+        Self {
+            pieces: u32::try_from(trial.file.size.div_ceil(u64::from(trial.file.piece.max(1)))).unwrap_or(u32::MAX),
+            architecture: cell.settings.architecture,
+            server: server.map(|node| node.name.clone()).unwrap_or_default(),
+            held: BTreeMap::new(),
+            since: None,
+        }
+    }
+
+    /// A node told of pieces.
+    pub(super) fn got(&mut self, node: &str, pieces: &[u32]) {
+        if !pieces.is_empty() {
+            self.held.entry(node.to_owned()).or_default().extend(pieces);
+            self.since = None;
+        }
+    }
+
+    /// A node begins without what it had.
+    pub(super) fn forget(&mut self, node: &str) {
+        self.held.remove(node);
+    }
+
+    /// Those of `missing` that can no longer complete, if that is so for all of them, and has been for [`GRACE`].
+    /// `will_serve` tells of a node whether it is there for others, or will be.
+    pub(super) fn doomed<'a>(
+        &mut self,
+        missing: impl Iterator<Item = &'a str>,
+        will_serve: impl Fn(&str) -> bool,
+        now: Instant,
+    ) -> Option<Doomed> {
+        let doomed = if will_serve(&self.server) { None } else { self.without_server(missing, &will_serve) };
+        let Some(doomed) = doomed else {
+            self.since = None;
+            return None;
+        };
+        let since = *self.since.get_or_insert(now);
+        (now.duration_since(since) >= GRACE).then_some(doomed)
+    }
+
+    fn without_server<'a>(
+        &self,
+        missing: impl Iterator<Item = &'a str>,
+        will_serve: &impl Fn(&str) -> bool,
+    ) -> Option<Doomed> {
+        let mut copies: BTreeSet<u32> = BTreeSet::new();
+        if self.architecture == Architecture::P2p {
+            let there = self.held.iter().filter(|(node, _)| will_serve(node));
+            copies.extend(there.flat_map(|(_, pieces)| pieces));
+        }
+        let lacks = |node: &str| {
+            let own = self.held.get(node);
+            let nowhere = |piece: &u32| !copies.contains(piece) && !own.is_some_and(|own| own.contains(piece));
+            u32::try_from((0..self.pieces).filter(nowhere).count()).unwrap_or(u32::MAX)
+        };
+        let doomed: Doomed = missing.map(|node| (node.to_owned(), lacks(node))).collect();
+        // Some can still be helped, or nobody is missing.
+        (!doomed.is_empty() && doomed.values().all(|nowhere| *nowhere > 0)).then_some(doomed)
+    }
+}
+
+/// Whether a node that is there now is cut off or frozen for good, or one that is away comes back with its pieces, by the
+/// schedule; `elapsed` is ns after the common start.
+pub(super) fn serves_by_plan(trial: &Trial, node: &str, is_alive: bool, elapsed: u64) -> bool {
+    let fate = trial.fate(node);
+    let current = fate.absences.iter().rev().find(|absence| absence.from <= elapsed);
+    match current {
+        Some(absence) if absence.until.is_none() => is_alive && absence.how.ends_the_process(),
+        Some(absence) if absence.until.is_some_and(|until| until > elapsed) => {
+            !absence.how.ends_the_process() || absence.keeps == Keeps::Pieces || matches!(absence.how, How::Freeze)
+        }
+        _ => is_alive,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn survival(architecture: Architecture) -> Survival {
+        let held = BTreeMap::from([("a".to_owned(), BTreeSet::from([0, 1])), ("b".to_owned(), BTreeSet::from([1, 2]))]);
+        Survival { pieces: 4, architecture, server: "server".to_owned(), held, since: None }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_piece_that_is_nowhere_dooms_all_who_lack_it_after_a_while() {
+        let mut survival = survival(Architecture::P2p);
+        let missing = || ["a", "b"].into_iter();
+        let now = Instant::now();
+        assert_eq!(survival.doomed(missing(), |_| true, now), None, "the server is there");
+        assert_eq!(survival.doomed(missing(), |node| node != "server", now), None, "it may be under way");
+        let later = now + GRACE;
+        let doomed = survival.doomed(missing(), |node| node != "server", later);
+        assert_eq!(doomed, Some(BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 1)])));
+        survival.got("b", &[3]);
+        assert_eq!(survival.doomed(missing(), |node| node != "server", later), None, "it came");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_its_server_client_server_ends() {
+        let mut survival = survival(Architecture::ClientServer);
+        let now = Instant::now();
+        assert_eq!(survival.doomed(["a"].into_iter(), |node| node != "server", now), None);
+        let doomed = survival.doomed(["a"].into_iter(), |node| node != "server", now + GRACE);
+        assert_eq!(doomed, Some(BTreeMap::from([("a".to_owned(), 2)])));
+    }
+}

@@ -1,0 +1,164 @@
+//! When one node is there and when it is away: the common form of what models draw and what traces tell.
+
+use peer_image::node::Link;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What happens to one node. Moments are ns after the common start.
+///
+/// Invariant: absences are ascending and apart, each after the arrival; only the last may have no end.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Fate {
+    /// When it arrives; 0 is the common start.
+    pub arrives: u64,
+    /// When it is away.
+    pub absences: Vec<Absence>,
+}
+
+/// A time away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Absence {
+    /// It goes.
+    pub from: u64,
+    /// It is back; none if it does not come back.
+    pub until: Option<u64>,
+    /// How it goes.
+    pub how: How,
+    /// What it comes back with after [`How::Leave`] and [`How::Crash`].
+    pub keeps: Keeps,
+}
+
+/// How a node goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// Of its own accord, with a goodbye.
+    Leave,
+    /// Killed (SIGKILL).
+    Crash,
+    /// Its process stands still; the kernel still answers for it.
+    Freeze,
+    /// Its link carries nothing.
+    CutOff,
+}
+
+/// The words in files.
+pub(crate) const HOWS: [(&str, How); 4] =
+    [("leave", How::Leave), ("crash", How::Crash), ("freeze", How::Freeze), ("cut-off", How::CutOff)];
+
+/// What a peer comes back with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keeps {
+    /// The pieces that it had verified.
+    Pieces,
+    /// Nothing.
+    Nothing,
+}
+
+impl How {
+    /// The word for it in files.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        HOWS.iter().find(|(_, how)| *how == self).map_or("", |(word, _)| word)
+    }
+
+    /// Whether its process ends.
+    #[must_use]
+    pub fn ends_the_process(self) -> bool {
+        matches!(self, Self::Leave | Self::Crash)
+    }
+}
+
+impl Fate {
+    /// Whether it is there at a moment.
+    #[must_use]
+    pub fn is_there(&self, at: u64) -> bool {
+        let away = |it: &Absence| it.from <= at && it.until.is_none_or(|until| at < until);
+        self.arrives <= at && !self.absences.iter().any(away)
+    }
+
+    /// Adds an absence that nobody drew, if the node is there when it begins: what would have begun within it does not
+    /// happen, and what would have ended the absence before it stays as it is.
+    pub fn interrupt(&mut self, absence: Absence) {
+        if !self.is_there(absence.from) {
+            return;
+        }
+        let begins_within =
+            |it: &Absence| it.from >= absence.from && absence.until.is_none_or(|until| it.from <= until);
+        self.absences.retain(|it| !begins_within(it));
+        let place = self.absences.partition_point(|it| it.from < absence.from);
+        self.absences.insert(place, absence);
+    }
+
+    /// Whether it is away at the end of all times.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.absences.last().is_some_and(|it| it.until.is_none())
+    }
+}
+
+/// Something that the file has happen to several nodes at once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Incident {
+    /// Its name in the file.
+    pub name: String,
+    /// When, ns after the common start.
+    pub at: u64,
+    /// To whom.
+    pub who: Who,
+    /// What.
+    pub what: What,
+    /// How long it lasts, ns; none for good.
+    pub lasts: Option<u64>,
+}
+
+/// Whom an incident strikes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Who {
+    /// The server: HTTP server or initial seed.
+    Server,
+    /// The tracker.
+    Tracker,
+    /// Every peer.
+    All,
+    /// Each peer with that chance, 0 to 1.
+    Share(f64),
+    /// Every peer of a class.
+    Class(String),
+}
+
+/// What an incident does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// They go; back again with what.
+    Go(How, Keeps),
+    /// Their links have other rates.
+    Links(Link),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn away(from: u64, until: impl Into<Option<u64>>) -> Absence {
+        Absence { from, until: until.into(), how: How::Crash, keeps: Keeps::Pieces }
+    }
+
+    #[test]
+    fn an_incident_takes_the_place_of_what_would_begin_within_it() {
+        let fate = Fate { arrives: 5, absences: vec![away(10, 20), away(30, 40), away(50, None)] };
+        let after = |absence: Absence| {
+            let mut fate = fate.clone();
+            fate.interrupt(absence);
+            fate.absences
+        };
+        assert_eq!(after(away(25, 35)), [away(10, 20), away(25, 35), away(50, None)]);
+        assert_eq!(after(away(25, None)), [away(10, 20), away(25, None)]);
+        assert_eq!(after(away(15, 16)), fate.absences, "it is away already");
+        assert_eq!(after(away(1, 2)), fate.absences, "it has not arrived");
+        assert_eq!(after(away(45, 60)), [away(10, 20), away(30, 40), away(45, 60)]);
+    }
+}

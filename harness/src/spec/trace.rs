@@ -1,0 +1,367 @@
+//! A trace: a CSV file that says when each peer is there.
+//!
+//! One row is one stay, as `harness plan --timeline` prints them:
+//!
+//! ```text
+//! peer,arrive_s,leave_s,how,keeps
+//! peer-1,0,12.5,crash,
+//! peer-1,17.5,,,pieces
+//! server,0,60,leave,
+//! ```
+//!
+//! `how` is how it goes (`leave`, `crash`, `freeze`, `cut-off`), `keeps` what it comes with if it was there before
+//! (`pieces`, `nothing`). Without `leave_s` it stays to the end. A peer without a row is there from start to end.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::fate::{Absence, Fate, HOWS, How, Keeps};
+use super::reader::{Fault, Section, View, listed, meant};
+use super::values;
+use crate::quantity;
+
+/// What a trace tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Trace {
+    /// The file's name, beside the experiment's.
+    pub file: String,
+    /// Whom it tells of, and what.
+    pub fates: BTreeMap<Whom, Fate>,
+}
+
+/// Whom a row is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+pub enum Whom {
+    /// The tracker.
+    Tracker,
+    /// The server.
+    Server,
+    /// A peer, by its number from 1.
+    Peer(u32),
+}
+
+impl std::fmt::Display for Whom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tracker => f.write_str("tracker"),
+            Self::Server => f.write_str("server"),
+            Self::Peer(number) => write!(f, "peer-{number}"),
+        }
+    }
+}
+
+impl std::str::FromStr for Whom {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "tracker" => Ok(Self::Tracker),
+            "server" => Ok(Self::Server),
+            other => other.strip_prefix("peer-").unwrap_or(other).parse().map(Self::Peer).map_err(drop),
+        }
+    }
+}
+
+// As a key of a JSON object it is its name.
+impl Serialize for Whom {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Whom {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|()| serde::de::Error::custom(format!("`{text}` is no node")))
+    }
+}
+
+/// The columns, in the order in which they are written.
+pub const COLUMNS: [&str; 5] = ["peer", "arrive_s", "leave_s", "how", "keeps"];
+/// Longest trace, bytes.
+const LENGTH_MAX: u64 = 64 << 20;
+
+/// Nodes and what happens to them as a trace, which reads back as the same.
+#[must_use]
+pub fn write(fates: impl IntoIterator<Item = (String, Fate)>) -> String {
+    let mut text = COLUMNS.join(",");
+    text.push('\n');
+    for (name, fate) in fates {
+        let mut arrive = (fate.arrives, "");
+        for absence in &fate.absences {
+            let (from, how) = (decimal(absence.from), absence.how.word());
+            text.push_str(&format!("{name},{},{from},{how},{}\n", decimal(arrive.0), arrive.1));
+            let keeps = match absence.keeps {
+                _ if !absence.how.ends_the_process() => "",
+                Keeps::Pieces => "pieces",
+                Keeps::Nothing => "nothing",
+            };
+            match absence.until {
+                Some(until) => arrive = (until, keeps),
+                None => break,
+            }
+        }
+        if !fate.is_gone() {
+            text.push_str(&format!("{name},{},,,{}\n", decimal(arrive.0), arrive.1));
+        }
+    }
+    text
+}
+
+/// Nanoseconds as seconds, exactly.
+fn decimal(ns: u64) -> String {
+    let text = format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// The trace that the file names; nothing if, noted, it is wrong, `Some(None)` if there is none.
+pub(super) fn trace<'a>(
+    view: &mut View<'a, '_>,
+    root: &Section<'a>,
+    peers: Option<u32>,
+    timeout: Option<u64>,
+) -> Option<Option<Trace>> {
+    if view.find(root, "trace").is_none() {
+        return Some(None);
+    }
+    for other in ["arrivals", "churn"] {
+        if root.entries.iter().any(|entry| entry.key == other) {
+            let fault = Fault::new(format!("both `trace` and `{other}`: the trace says who comes and goes"));
+            view.fault(root, "trace", fault.hint("keep one of them"));
+        }
+    }
+    let file = view.read(root, "trace", values::text)?;
+    if file.contains(['/', '\\']) || file.starts_with('.') {
+        let fault = Fault::new(format!("`{file}` is not the name of a file beside this one"));
+        view.fault(root, "trace", fault.hint("put the trace beside the experiment file, and write its name alone"));
+        return None;
+    }
+    let read = view.beside(&file, LENGTH_MAX);
+    let fates = match read {
+        Ok(text) => fates(&text, peers, timeout),
+        Err(why) => Err(vec![Fault::new(format!("`{file}` cannot be read: {why}"))]),
+    };
+    match fates {
+        Ok(fates) => Some(Some(Trace { file, fates })),
+        Err(faults) => {
+            for fault in faults {
+                view.fault(root, "trace", fault.within(&file));
+            }
+            None
+        }
+    }
+}
+
+/// A row, read.
+struct Stay {
+    line: u64,
+    arrive: u64,
+    leave: Option<u64>,
+    how: How,
+    keeps: Keeps,
+}
+
+/// What a trace's text says, or everything that is wrong with it.
+fn fates(text: &str, peers: Option<u32>, timeout: Option<u64>) -> Result<BTreeMap<Whom, Fate>, Vec<Fault>> {
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());
+    let header = reader.headers().map_err(|error| vec![Fault::new(error.to_string())])?.clone();
+    let mut faults = Vec::new();
+    for name in &header {
+        if !COLUMNS.contains(&name) {
+            let fault = Fault::new(format!("line 1: unknown column `{name}`"));
+            faults.push(match meant(name, &COLUMNS) {
+                Some(column) => fault.hint(format!("did you mean `{column}`?")),
+                None => fault.hint(format!("columns are {}", listed(&COLUMNS))),
+            });
+        }
+    }
+    let column = |name: &str| header.iter().position(|it| it == name);
+    for needed in ["peer", "arrive_s"] {
+        if column(needed).is_none() {
+            let first = format!("the first line names the columns: {}", COLUMNS.join(","));
+            faults.push(Fault::new(format!("line 1: no column `{needed}`")).hint(first));
+        }
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let mut stays: BTreeMap<Whom, Vec<Stay>> = BTreeMap::new();
+    for record in reader.records() {
+        let row = record.map_err(|error| vec![Fault::new(error.to_string())]);
+        let row = match row {
+            Ok(row) => row,
+            Err(error) => return Err(error),
+        };
+        let line = row.position().map_or(0, csv::Position::line);
+        let field = |name: &str| column(name).and_then(|index| row.get(index)).filter(|text| !text.is_empty());
+        match stay(line, &field, peers, timeout) {
+            Ok((whom, stay)) => stays.entry(whom).or_default().push(stay),
+            Err(fault) => faults.push(fault),
+        }
+        if faults.len() >= 20 {
+            return Err(faults);
+        }
+    }
+    let mut fates = BTreeMap::new();
+    for (whom, stays) in stays {
+        match fate(whom, &stays) {
+            Ok(fate) => drop(fates.insert(whom, fate)),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() { Ok(fates) } else { Err(faults) }
+}
+
+fn wrong(line: u64, field: &str, what: impl std::fmt::Display) -> Fault {
+    Fault::new(format!("line {line}, field `{field}`: {what}"))
+}
+
+fn stay<'r>(
+    line: u64,
+    field: &dyn Fn(&str) -> Option<&'r str>,
+    peers: Option<u32>,
+    timeout: Option<u64>,
+) -> Result<(Whom, Stay), Fault> {
+    let name = field("peer").ok_or_else(|| wrong(line, "peer", "empty").hint("such as `peer-1` or `server`"))?;
+    let most = peers.unwrap_or(u32::MAX);
+    let whom = match name.parse() {
+        Ok(Whom::Peer(number)) if number < 1 || number > most => {
+            return Err(wrong(line, "peer", format!("`{name}` is none of the {most} peers"))
+                .hint("more `peers`, or another name"));
+        }
+        Ok(whom) => whom,
+        Err(()) => {
+            return Err(wrong(line, "peer", format!("`{name}` is no peer"))
+                .hint("such as `peer-1`, `1`, `server` or `tracker`"));
+        }
+    };
+    let time = |name: &str| field(name).map(|text| seconds(line, name, text)).transpose();
+    let arrive =
+        time("arrive_s")?.ok_or_else(|| wrong(line, "arrive_s", "empty").hint("seconds after the common start"))?;
+    let leave = time("leave_s")?;
+    let how = match field("how") {
+        Some(text) => word(line, "how", text, &HOWS)?,
+        None => How::Leave,
+    };
+    let keeps = match field("keeps") {
+        Some(text) => word(line, "keeps", text, &[("pieces", Keeps::Pieces), ("nothing", Keeps::Nothing)])?,
+        None => Keeps::Pieces,
+    };
+    if leave.is_some_and(|leave| leave <= arrive) {
+        return Err(wrong(line, "leave_s", "it leaves before it arrives").hint("a later `leave_s`, or none"));
+    }
+    if timeout.is_some_and(|timeout| arrive >= timeout) {
+        return Err(wrong(line, "arrive_s", "it arrives after the timeout").hint("a longer `timeout`"));
+    }
+    if whom == Whom::Tracker && leave.is_some() && how != How::Leave {
+        return Err(wrong(line, "how", "the tracker can only leave").hint("`leave`"));
+    }
+    Ok((whom, Stay { line, arrive, leave, how, keeps }))
+}
+
+/// Seconds to ns.
+fn seconds(line: u64, field: &str, text: &str) -> Result<u64, Fault> {
+    if text.parse::<f64>() == Ok(0.0) {
+        return Ok(0);
+    }
+    quantity::time(&format!("{text} s")).map_err(|_| {
+        let what = match text.parse::<f64>() {
+            Ok(number) if number < 0.0 => format!("`{text}` is negative"),
+            Ok(number) if !number.is_finite() => format!("`{text}` is not finite"),
+            _ => format!("`{text}` is no time"),
+        };
+        wrong(line, field, what).hint("seconds after the common start, at most nine decimals, such as `12.5`")
+    })
+}
+
+fn word<T: Copy>(line: u64, field: &str, text: &str, words: &[(&str, T)]) -> Result<T, Fault> {
+    let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
+    found.ok_or_else(|| wrong(line, field, format!("`{text}` is not one of {}", listed(&known))))
+}
+
+/// Stays in the file's order to what happens between them.
+fn fate(whom: Whom, stays: &[Stay]) -> Result<Fate, Fault> {
+    let mut fate = Fate::default();
+    for (index, stay) in stays.iter().enumerate() {
+        if index == 0 {
+            fate.arrives = stay.arrive;
+            if stay.arrive > 0 && !matches!(whom, Whom::Peer(_)) {
+                return Err(wrong(stay.line, "arrive_s", format!("the {whom} is there from the start")).hint("`0`"));
+            }
+        } else {
+            let apart =
+                fate.absences.last_mut().filter(|absence| absence.until.is_none() && stay.arrive > absence.from);
+            let Some(absence) = apart else {
+                let before = stays[index - 1].line;
+                let what = format!("{whom} is there already: the stay of line {before} has not ended");
+                return Err(
+                    wrong(stay.line, "arrive_s", what).hint("stays in order of time, each after the one before")
+                );
+            };
+            absence.until = Some(stay.arrive);
+            absence.keeps = stay.keeps;
+        }
+        if let Some(from) = stay.leave {
+            fate.absences.push(Absence { from, until: None, how: stay.how, keeps: Keeps::Pieces });
+        }
+    }
+    Ok(fate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(rows: &str) -> Result<BTreeMap<Whom, Fate>, Vec<Fault>> {
+        fates(&format!("peer,arrive_s,leave_s,how,keeps\n{rows}"), Some(3), Some(60_000_000_000))
+    }
+
+    #[test]
+    fn stays_become_absences() {
+        let fates = read("peer-1,0.5,12.5,crash,\n1,17.5,,,nothing\nserver,0,60,leave,\n").unwrap();
+        let absence =
+            Absence { from: 12_500_000_000, until: Some(17_500_000_000), how: How::Crash, keeps: Keeps::Nothing };
+        assert_eq!(fates[&Whom::Peer(1)], Fate { arrives: 500_000_000, absences: vec![absence] });
+        assert!(fates[&Whom::Server].is_gone());
+    }
+
+    #[test]
+    fn what_is_written_reads_back_as_the_same() {
+        let rows = "peer-1,0.5,12.5,crash,\npeer-1,17.000000001,20,cut-off,nothing\npeer-1,25,,,\npeer-3,0,9,leave,\n";
+        let fates = read(rows).unwrap();
+        let text = write(fates.iter().map(|(whom, fate)| (whom.to_string(), fate.clone())));
+        assert_eq!(text, format!("{}\n{rows}", COLUMNS.join(",")));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line_and_field() {
+        for (rows, said) in [
+            ("peer-4,0,,,\n", "line 2, field `peer`: `peer-4` is none of the 3 peers"),
+            ("bob,0,,,\n", "line 2, field `peer`: `bob` is no peer"),
+            ("1,0,,,\n1,5,,,\n", "line 3, field `arrive_s`: peer-1 is there already: the stay of line 2 has not ended"),
+            (
+                "1,0,9,,\n1,5,,,\n",
+                "line 3, field `arrive_s`: peer-1 is there already: the stay of line 2 has not ended",
+            ),
+            ("1,5,4,,\n", "line 2, field `leave_s`: it leaves before it arrives"),
+            ("1,-5,,,\n", "line 2, field `arrive_s`: `-5` is negative"),
+            ("1,inf,,,\n", "line 2, field `arrive_s`: `inf` is not finite"),
+            ("1,NaN,,,\n", "line 2, field `arrive_s`: `NaN` is not finite"),
+            ("1,,,,\n", "line 2, field `arrive_s`: empty"),
+            ("1,61,,,\n", "line 2, field `arrive_s`: it arrives after the timeout"),
+            (
+                "1,0,5,explodes,\n",
+                "line 2, field `how`: `explodes` is not one of `leave`, `crash`, `freeze`, `cut-off`",
+            ),
+            ("tracker,0,5,crash,\n", "line 2, field `how`: the tracker can only leave"),
+            ("server,1,,,\n", "line 2, field `arrive_s`: the server is there from the start"),
+        ] {
+            let faults = read(rows).unwrap_err();
+            assert_eq!(faults.len(), 1, "{rows}: {faults:?}");
+            assert_eq!(faults[0].message(), said);
+        }
+    }
+}

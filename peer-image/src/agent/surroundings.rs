@@ -1,0 +1,99 @@
+//! Planned changes of a node's link, at their moments.
+//!
+//! They need NET_ADMIN, which the node itself gives up before it hears from anybody. So a thread of its own keeps that one
+//! capability; it acts on nothing but the plan, and it is there only for nodes whose plan has such changes.
+
+use std::thread;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::Failure;
+use super::clock::{self, Epoch};
+use super::privileges;
+use super::report::Reporter;
+use crate::event::{Event, Shaped};
+use crate::link::{self, LinkError};
+use crate::node::{Alteration, Change};
+
+/// What the thread did.
+type Done = (Change, u64, Option<String>);
+
+/// The thread that changes the link, waiting for the common start.
+#[derive(Debug)]
+pub struct Surroundings {
+    go: oneshot::Sender<Epoch>,
+    done: mpsc::UnboundedReceiver<Done>,
+}
+
+impl Surroundings {
+    /// Starts the thread, which keeps NET_ADMIN; `nodes` is how many the network has. To be called before the caller's own
+    /// capabilities are dropped.
+    ///
+    /// # Errors
+    /// If there can be no thread, or it cannot give up the other capabilities.
+    pub fn new(shaped: Shaped, nodes: u32, changes: Vec<Change>) -> Result<Self, Failure> {
+        let (go, start) = oneshot::channel();
+        let (tell, done) = mpsc::unbounded_channel();
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let body = move || {
+            let prepared = privileges::keep_net_admin().map_err(|e| e.to_string()).and_then(|()| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.map_err(|e| format!("no event loop: {e}"))
+            });
+            match prepared {
+                Ok(runtime) => {
+                    drop(ready.send(Ok(())));
+                    runtime.block_on(follow(&shaped, nodes, changes, start, tell));
+                }
+                Err(why) => drop(ready.send(Err(why))),
+            }
+        };
+        let failed = |why: String| Failure::machine(format!("the link cannot be changed later: {why}"));
+        thread::Builder::new().name("link".to_owned()).spawn(body).map_err(|e| failed(e.to_string()))?;
+        is_ready.recv().map_err(|e| failed(e.to_string()))?.map_err(failed)?;
+        Ok(Self { go, done })
+    }
+
+    /// Lets the thread act, and reports what it did, for ever.
+    pub async fn run(self, epoch: Epoch, reporter: &Reporter) {
+        let Self { go, mut done } = self;
+        // If it is gone, nothing comes.
+        let _ = go.send(epoch);
+        while let Some((Change { at, what }, late, error)) = done.recv().await {
+            reporter.emit(Event::Changed { planned: at, late, what, error });
+        }
+        std::future::pending().await
+    }
+}
+
+async fn follow(
+    shaped: &Shaped,
+    nodes: u32,
+    changes: Vec<Change>,
+    start: oneshot::Receiver<Epoch>,
+    tell: mpsc::UnboundedSender<Done>,
+) {
+    let Ok(epoch) = start.await else { return };
+    for change in changes {
+        // Of a life that begins later, what is past is how it finds its link: an earlier life told of it.
+        let is_past = epoch.now().0 > change.at;
+        if !is_past {
+            clock::wait_exactly(epoch.go.saturating_add(change.at), clock::EARLY).await;
+        }
+        let late = epoch.now().0.saturating_sub(change.at);
+        let error = alter(shaped, nodes, change.what).await.err().map(|error| error.to_string());
+        if !is_past && tell.send((change, late, error)).is_err() {
+            return;
+        }
+    }
+}
+
+async fn alter(shaped: &Shaped, nodes: u32, what: Alteration) -> Result<(), LinkError> {
+    match what {
+        Alteration::Rates(link) => link::retune(shaped, link).await,
+        Alteration::Cut => link::cut(shaped).await,
+        Alteration::Mend => link::mend(shaped, nodes).await,
+        // The tracker's own.
+        Alteration::Silent | Alteration::Answering => Ok(()),
+    }
+}

@@ -11,7 +11,7 @@ use peer_image::node::Alteration;
 use super::conclude::since;
 use super::lives::{Changed, Observed};
 use super::metrics::{ChurnRow, ChurnStatus};
-use crate::plan::{Action, Cell, Event, Keeps, Trial};
+use crate::plan::{Action, Actor, Cell, Event, Keeps, Trial};
 
 /// A goodbye may be seen this much before its planned moment, for the clocks' error, seconds.
 const EARLY_S: f64 = 0.1;
@@ -43,6 +43,7 @@ fn row(
         attempt: observed.attempt,
         node: event.node.clone(),
         action: name(event.action).to_owned(),
+        actor: actor(trial, event).to_owned(),
         status: ChurnStatus::Missing,
         planned_s,
         actual_s: None,
@@ -92,6 +93,14 @@ fn goodbye(event: &Event, planned_s: f64, goodbyes: &mut BTreeMap<&str, Vec<f64>
     let seen = goodbyes.get_mut(event.node.as_str())?;
     let fits = seen.iter().position(|at| *at >= planned_s - EARLY_S)?;
     Some(seen.remove(fits))
+}
+
+fn actor(trial: &Trial, event: &Event) -> &'static str {
+    let role = trial.nodes.iter().find(|node| node.name == event.node).map(|node| node.role);
+    match role.map(|role| event.action.actor(role)) {
+        Some(Actor::Controller) => "controller",
+        _ => "agent",
+    }
 }
 
 /// When the life that an arrival or a return begins began, seconds after the common start.

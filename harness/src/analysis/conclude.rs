@@ -10,9 +10,9 @@ use super::flows;
 use super::lives::{self, Observed};
 use super::metrics::{ChurnRow, ChurnStatus, Measured, PeerOutcome, PeerRow, TrialOutcome, TrialRow, Verdict};
 use super::peers;
-use super::presence;
-use super::statistics::{jain, median, most, quantile};
+use super::statistics::{jain, mean, median, most, quantile};
 use super::validity::{self, Invalid};
+use super::{population, presence, theory};
 use crate::events::record::{Line, Outcome};
 use crate::plan::{Architecture, Cell, Node, Trial};
 
@@ -37,26 +37,31 @@ pub fn conclude(cell: &Cell, trial: &Trial, observed: &Observed) -> Measured {
         .filter(|node| is_to_complete(node.role))
         .map(|node| peers::row(cell, trial, node, observed, &churn, horizon))
         .collect();
+    let followed = population::follow(cell, trial, observed, horizon);
     let mut row = trial_row(cell, trial, observed, &peers, &churn, distribution_time_s, horizon);
+    if let Some((at, pieces)) = followed.lost {
+        (row.file_lost_at_s, row.pieces_lost) = (Some(at), pieces);
+    }
     let invalid = validity::judge(&cell.settings.validity, trial, observed, &row);
     row.verdict = verdict(&row, observed, &invalid);
     if row.verdict == Verdict::Invalid {
         row.invalid = invalid.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     }
     let findings = findings::of_trial(trial, observed, &peers, &churn, &row, invalid);
+    let theory = theory::rows(cell, trial, observed, &peers, &followed.rows, distribution_time_s);
     let transfers = flows::transfers(cell, trial, observed);
     let utilisation = flows::utilisation(cell, trial, observed, horizon);
-    Measured { trial: row, peers, churn, transfers, utilisation, findings }
+    Measured { trial: row, peers, churn, transfers, utilisation, population: followed.rows, theory, findings }
 }
 
 fn verdict(row: &TrialRow, observed: &Observed, invalid: &[Invalid]) -> Verdict {
     match row.outcome {
         TrialOutcome::Completed if invalid.is_empty() => Verdict::Valid,
         TrialOutcome::Completed => Verdict::Invalid,
-        TrialOutcome::Timeout if !invalid.is_empty() => Verdict::Invalid,
+        TrialOutcome::Timeout | TrialOutcome::Unfinishable if !invalid.is_empty() => Verdict::Invalid,
         // Its end is there, and what it speaks of is not.
         TrialOutcome::LogIncomplete if observed.outcome.is_some() => Verdict::Invalid,
-        TrialOutcome::Timeout | TrialOutcome::Failed => Verdict::Failed,
+        TrialOutcome::Timeout | TrialOutcome::Unfinishable | TrialOutcome::Failed => Verdict::Failed,
         TrialOutcome::Interrupted | TrialOutcome::LogIncomplete => Verdict::BrokenOff,
     }
 }
@@ -78,6 +83,7 @@ fn trial_row(
 
     let waited: Vec<&PeerRow> = peers.iter().filter(|peer| peer.to_complete).collect();
     let times: Vec<f64> = waited.iter().filter_map(|peer| peer.completed_at_s).collect();
+    let downloads: Vec<f64> = peers.iter().filter_map(|peer| peer.download_s).collect();
     let late: Vec<f64> = first_lateness(trial, observed);
     let server_up_bytes = servers(trial).map(|node| peers::sent(observed.node(&node.name))).sum();
     let peers_up_bytes = total(peers, |peer| peer.up_bytes);
@@ -121,6 +127,11 @@ fn trial_row(
         completion_median_s: median(&times),
         completion_p90_s: quantile(&times, 0.9),
         completion_max_s: most(&times),
+        download_mean_s: mean(&downloads),
+        download_median_s: median(&downloads),
+        file_lost_at_s: None,
+        pieces_lost: 0,
+        lost_bytes: total(peers, |peer| peer.lost_bytes),
         server_up_bytes,
         peers_up_bytes,
         peers_down_bytes,
@@ -145,7 +156,8 @@ fn trial_row(
             + observed.nodes.values().flat_map(|log| &log.lives).map(|life| life.lost).sum::<u64>(),
         churn_planned: count(churn),
         churn_executed: count(&executed),
-        churn_late_max_s: most(&executed.iter().filter_map(|row| row.late_s).collect::<Vec<_>>()),
+        churn_late_p50_s: median(&late_of(&executed, |row| row.actor == "controller")),
+        churn_late_max_s: most(&late_of(&executed, |_| true)),
         rejoins: peers.iter().map(|peer| peer.rejoins).sum(),
     }
 }
@@ -228,10 +240,22 @@ fn outcome(cell: &Cell, observed: &Observed, peers: &[PeerRow], time: Option<f64
             let limit = cell.settings.timeout;
             (TrialOutcome::Timeout, format!("not complete after {limit} s: {}", missing()))
         }
+        Some(Outcome::Unfinishable { missing: doomed }) => {
+            let pieces = doomed.values().max().copied().unwrap_or(0);
+            let what = if pieces == 1 { "piece is" } else { "pieces are" };
+            let reason =
+                format!("{pieces} {what} nowhere any more, and nobody who has them is to return: {}", missing());
+            (TrialOutcome::Unfinishable, reason)
+        }
         Some(Outcome::Failed { reason }) => (TrialOutcome::Failed, reason.clone()),
         Some(Outcome::Interrupted) => (TrialOutcome::Interrupted, "stopped by the user".to_owned()),
         None => (TrialOutcome::LogIncomplete, "the log stops before the trial's end".to_owned()),
     }
+}
+
+/// How late those of the events were that are meant.
+fn late_of(rows: &[&ChurnRow], is_meant: impl Fn(&ChurnRow) -> bool) -> Vec<f64> {
+    rows.iter().filter(|row| is_meant(row)).filter_map(|row| row.late_s).collect()
 }
 
 fn total(peers: &[PeerRow], of: impl Fn(&PeerRow) -> u64) -> u64 {

@@ -76,6 +76,8 @@ pub struct Life {
     pub idle: Vec<(u64, Idle)>,
     /// When it had the whole file, own clock, ns.
     pub completed: Option<u64>,
+    /// File bytes that it had sent by then.
+    pub sent_by_completion: u64,
     /// When and why it left, own clock, ns.
     pub left: Option<(u64, Leave)>,
     /// What its link had counted just before the start: what came before is no part of the trial.
@@ -309,6 +311,9 @@ impl Life {
                 self.progress = Some(Progress { got: Vec::new(), ..progress.clone() });
             }
             NodeEvent::Completed { .. } => {
+                if self.completed.is_none() {
+                    self.sent_by_completion = self.progress.as_ref().map_or(0, |progress| progress.up.values().sum());
+                }
                 self.completed.get_or_insert(mono);
             }
             NodeEvent::Left { why } => self.left = Some((mono, *why)),

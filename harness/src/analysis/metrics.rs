@@ -9,6 +9,8 @@ use std::fmt;
 use super::bounds::Term;
 use super::findings::Finding;
 use super::flows::{TransferRow, UtilisationRow};
+use super::population::PopulationRow;
+use super::theory::TheoryRow;
 use crate::plan::Architecture;
 
 /// One peer of one trial.
@@ -33,6 +35,10 @@ pub struct PeerRow {
     /// When it had the whole file, verified: `completed` less `started.go`, on its own clock. The first time, if
     /// it lost the file and got it again.
     pub completed_at_s: Option<f64>,
+    /// When it arrived: `started.planned` of its first life.
+    pub arrived_s: Option<f64>,
+    /// From its arrival to its completion, absences included.
+    pub download_s: Option<f64>,
     /// How late its first life began: `started.late`.
     pub start_late_s: Option<f64>,
     /// How often it came back: lives that `started` with `rejoined`.
@@ -53,6 +59,9 @@ pub struct PeerRow {
     pub discarded_bytes: u64,
     /// File bytes that were never asked for: `progress.unrequested`.
     pub unrequested_bytes: u64,
+    /// File bytes that it had received, verified or not, and that went with it: what it had when it left before it had
+    /// the whole file, less what it came back with.
+    pub lost_bytes: u64,
     /// Time until D in which it took part: from `started` to `left` or its last line, over its lives.
     pub present_s: f64,
     /// Upload time until D with nothing to send because nobody wanted what it has: `progress.idle`.
@@ -141,8 +150,11 @@ pub struct ChurnRow {
     pub attempt: u32,
     /// The peer.
     pub node: String,
-    /// What was planned: `leave`, `crash`, `rejoin with its pieces`, `rejoin with nothing`.
+    /// What was planned: `arrive`, `leave`, `crash`, `freeze`, `thaw`, `cut off`, `reconnect`, `rejoin with its pieces`,
+    /// `rejoin with nothing`, `links`.
     pub action: String,
+    /// Who was to do it: the `controller`, or the node's own `agent`.
+    pub actor: String,
     /// What came of it.
     pub status: ChurnStatus,
     /// When it was planned.
@@ -212,7 +224,7 @@ pub struct TrialRow {
     pub bound_payload_s: Option<f64>,
     /// The term of the formula that binds.
     pub binding_term: Option<Term>,
-    /// How much shorter than that term D may be, for the links' token buckets (`analysis/head_start.rs`).
+    /// How much shorter than that term D may be, for the links' token buckets ([`super::presence`]).
     pub head_start_s: Option<f64>,
     /// D over the link-rate bound.
     pub ratio: Option<f64>,
@@ -235,8 +247,18 @@ pub struct TrialRow {
     pub completion_median_s: Option<f64>,
     /// Time by which 90 % of those had completed (interpolated).
     pub completion_p90_s: Option<f64>,
-    /// Completion time of the last of those.
+    /// Completion time of the last of those: where some did not complete, the D of the survivors.
     pub completion_max_s: Option<f64>,
+    /// Mean time from a peer's own arrival to its completion, over all peers that completed ([`PeerRow::download_s`]).
+    pub download_mean_s: Option<f64>,
+    /// Median of the same.
+    pub download_median_s: Option<f64>,
+    /// When the last copy of some piece went for good ([`super::population`]); empty if there was one of each to the end.
+    pub file_lost_at_s: Option<f64>,
+    /// Pieces of which no copy was left at last.
+    pub pieces_lost: u32,
+    /// File bytes that went with peers ([`PeerRow::lost_bytes`]).
+    pub lost_bytes: u64,
     /// File bytes that the server sent: `progress.up`.
     pub server_up_bytes: u64,
     /// File bytes that peers sent.
@@ -281,11 +303,13 @@ pub struct TrialRow {
     pub link_drops: u64,
     /// Lines that are missing from the log, the controller's included.
     pub lines_lost: u64,
-    /// Planned departures and returns.
+    /// Planned arrivals, departures, returns and changes of links.
     pub churn_planned: u32,
     /// Those of them that were executed.
     pub churn_executed: u32,
-    /// The largest lateness of those.
+    /// The median lateness of those that the controller carried out.
+    pub churn_late_p50_s: Option<f64>,
+    /// The largest lateness of all.
     pub churn_late_max_s: Option<f64>,
     /// How often a peer came back.
     pub rejoins: u32,
@@ -322,6 +346,8 @@ pub enum TrialOutcome {
     Completed,
     /// The time was up first.
     Timeout,
+    /// A piece was nowhere any more, and all who were waited for lacked it.
+    Unfinishable,
     /// It could not go on.
     Failed,
     /// The user stopped it.
@@ -335,6 +361,7 @@ impl fmt::Display for TrialOutcome {
         f.pad(match self {
             Self::Completed => "completed",
             Self::Timeout => "timeout",
+            Self::Unfinishable => "unfinishable",
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
             Self::LogIncomplete => "log-incomplete",
@@ -355,6 +382,10 @@ pub struct Measured {
     pub transfers: Vec<TransferRow>,
     /// How full the links were, second by second.
     pub utilisation: Vec<UtilisationRow>,
+    /// Who was there, second by second.
+    pub population: Vec<PopulationRow>,
+    /// What other theory says.
+    pub theory: Vec<TheoryRow>,
     /// What to be wary of.
     pub findings: Vec<Finding>,
 }

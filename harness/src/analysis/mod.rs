@@ -25,9 +25,11 @@ pub mod flows;
 pub mod lives;
 pub mod metrics;
 mod peers;
+pub mod population;
 pub mod presence;
 pub mod statistics;
 pub mod summary;
+pub mod theory;
 pub mod validity;
 
 #[cfg(test)]

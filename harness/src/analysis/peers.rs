@@ -26,6 +26,9 @@ pub(super) fn row(
     let (outcome, reason) = fate(cell, trial, node, observed, (pieces, pieces_total));
     let progress =
         |of: fn(&Progress) -> u64| log.lives.iter().filter_map(|life| Some(of(life.progress.as_ref()?))).sum();
+    let completed = completion(observed, node);
+    let first = log.lives.iter().find_map(|life| life.started).filter(|started| !started.rejoined);
+    let arrived = first.map(|started| started.planned as f64 / 1e9);
     let counters = counters(log);
     let ([idle_uninterested_s, idle_choked_s, idle_unrequested_s], present_s) =
         upload_time(observed, &node.name, horizon);
@@ -41,7 +44,9 @@ pub(super) fn row(
         to_complete: node.to_complete,
         outcome,
         reason,
-        completed_at_s: completion(observed, node),
+        completed_at_s: completed,
+        arrived_s: arrived,
+        download_s: completed.zip(arrived).map(|(completed, arrived)| completed - arrived),
         start_late_s: first_lateness(log),
         rejoins: log.lives.iter().filter(|life| life.started.is_some_and(|started| started.rejoined)).map(|_| 1).sum(),
         pieces,
@@ -52,6 +57,7 @@ pub(super) fn row(
         duplicate_bytes: progress(|progress| progress.duplicate),
         discarded_bytes: progress(|progress| progress.discarded),
         unrequested_bytes: progress(|progress| progress.unrequested),
+        lost_bytes: if completed.is_some() { 0 } else { lost(trial, log) },
         present_s,
         idle_uninterested_s,
         idle_choked_s,
@@ -83,6 +89,30 @@ pub(super) fn sent_to(log: &NodeLog, neighbour: &str) -> u64 {
 /// Whether a peer left because its patience ended before it had the file.
 pub(super) fn gave_up(log: &NodeLog) -> bool {
     log.lives.iter().any(|life| matches!(life.left, Some((_, Leave::GaveUp))))
+}
+
+/// File bytes that a peer had and that nobody has from it any more: what each life had, less what the next came with, or all
+/// of it if the peer went for good.
+fn lost(trial: &Trial, log: &NodeLog) -> u64 {
+    let piece = u64::from(trial.file.piece);
+    let mut lost = 0;
+    for (i, life) in log.lives.iter().enumerate() {
+        let Some(started) = life.started else { continue };
+        let got = life.progress.as_ref().map_or(0, |it| {
+            let down: u64 = it.down.values().sum();
+            down.saturating_sub(it.duplicate + it.discarded)
+        });
+        let had = u64::from(started.pieces) * piece + got;
+        let kept = match log.lives.get(i + 1).and_then(|next| next.started) {
+            Some(next) => u64::from(next.pieces) * piece,
+            // Whoever was there at the end of the trial still has it.
+            None if matches!(life.left, None | Some((_, Leave::Stopped))) && i >= log.exits.len() => had,
+            None if matches!(life.left, Some((_, Leave::Stopped))) => had,
+            None => 0,
+        };
+        lost += had.saturating_sub(kept);
+    }
+    lost
 }
 
 /// Connections with one neighbour that ended while a node lived.
@@ -177,6 +207,14 @@ fn fate(
             (PeerOutcome::Unfinished, format!("the trial failed: {reason}; {had}"))
         }
         _ if !began => (PeerOutcome::NeverStarted, silence(last)),
+        Some(Outcome::Unfinishable { missing }) if missing.contains_key(&node.name) => {
+            let pieces = missing[&node.name];
+            let what = if pieces == 1 { "piece that it lacked was" } else { "pieces that it lacked were" };
+            (PeerOutcome::Unfinishable, format!("{pieces} {what} nowhere any more; {had}"))
+        }
+        Some(Outcome::Unfinishable { .. }) => {
+            (PeerOutcome::Unfinished, format!("the trial ended, for the file could not be completed any more; {had}"))
+        }
         Some(Outcome::Timeout { .. }) => {
             (PeerOutcome::Unfinished, format!("the time ({} s) was up; {had}", cell.settings.timeout))
         }

@@ -229,8 +229,29 @@ fn realised_spans(node: &Node, link: Link, log: &NodeLog, observed: &Observed) -
     cut(there, link, &rates)
 }
 
+/// When a node was there and could act, seconds after the common start: its spans, less planned freezes.
+pub(super) fn there(node: &Node, observed: &Observed) -> Vec<(f64, f64)> {
+    let Some(link) = node.link else { return Vec::new() };
+    let log = observed.node(&node.name);
+    let mut there: Vec<(f64, f64)> =
+        realised_spans(node, link, log, observed).into_iter().map(|span| (span.from, span.until)).collect();
+    let acted = |action: Action| {
+        let own = observed.acted.iter().filter(move |it| it.node == node.name && it.action == action);
+        own.filter(|it| it.error.is_none()).map(|it| it.done as f64 / 1e9)
+    };
+    for frozen in acted(Action::Freeze) {
+        let thawed = acted(Action::Thaw).find(|at| *at >= frozen).unwrap_or(f64::INFINITY);
+        there = there
+            .into_iter()
+            .flat_map(|(from, until)| [(from, until.min(frozen)), (from.max(thawed), until)])
+            .filter(|(from, until)| from < until)
+            .collect();
+    }
+    there
+}
+
 /// When a life was to begin; of a return in an old log, which does not say, when it did.
-fn begins(started: Started) -> f64 {
+pub(super) fn begins(started: Started) -> f64 {
     let told = !started.rejoined || started.planned > 0;
     if told { seconds(started.planned) } else { super::conclude::since(started.mono, started.go) }
 }

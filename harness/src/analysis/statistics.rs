@@ -16,6 +16,12 @@ pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
     Some(sorted[low] + (sorted[high] - sorted[low]) * rank.fract())
 }
 
+/// Arithmetic mean; `None` of nothing.
+#[must_use]
+pub fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
 /// The middle value. `None` for no values.
 #[must_use]
 pub fn median(values: &[f64]) -> Option<f64> {

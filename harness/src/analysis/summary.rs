@@ -7,8 +7,10 @@ use super::distribution::{self, DistributionRow};
 use super::findings::{self, Finding, What};
 use super::flows::{self, TransferRow, UtilisationRow};
 use super::metrics::{ChurnRow, Measured, PeerRow, TrialOutcome, TrialRow, Verdict};
+use super::population::PopulationRow;
 use super::presence;
-use super::statistics::{least, median, median_interval, most, outliers, variation};
+use super::statistics::{least, mean, median, median_interval, most, outliers, variation};
+use super::theory::TheoryRow;
 use crate::plan::{Architecture, Cell, Plan, RuntimeName, Settings, Trial};
 
 /// One cell over its repeats. Times and ratios are those of its completed trials.
@@ -32,6 +34,8 @@ pub struct SummaryRow {
     pub invalid: u32,
     /// Trials whose time was up.
     pub timeout: u32,
+    /// Trials in which a piece was nowhere any more.
+    pub unfinishable: u32,
     /// Trials that could not go on.
     pub failed: u32,
     /// Trials that the user stopped, or whose log is cut short.
@@ -52,6 +56,8 @@ pub struct SummaryRow {
     pub distribution_time_low_s: Option<f64>,
     /// The same, upper end.
     pub distribution_time_high_s: Option<f64>,
+    /// Median of [`TrialRow::download_mean_s`], of all trials that are not INVALID: a peer's mean time from its own arrival.
+    pub download_mean_s: Option<f64>,
     /// Median of [`TrialRow::bound_s`] over all trials: they differ only where the schedule removes peers for good.
     pub bound_s: Option<f64>,
     /// The same at payload rate.
@@ -103,6 +109,10 @@ pub struct ClassRow {
     pub completion_median_s: Option<f64>,
     /// The largest of them.
     pub completion_max_s: Option<f64>,
+    /// Median time from a peer's own arrival to its completion.
+    pub download_median_s: Option<f64>,
+    /// Mean of the same.
+    pub download_mean_s: Option<f64>,
     /// File bytes that they sent, over those that they received.
     pub contribution_ratio: Option<f64>,
 }
@@ -134,6 +144,10 @@ pub struct Analysis {
     pub transfers: Vec<TransferRow>,
     /// One row per second and trial.
     pub utilisation: Vec<UtilisationRow>,
+    /// Who was there, second by second, in each trial.
+    pub population: Vec<PopulationRow>,
+    /// What other theory says of each trial.
+    pub theory: Vec<TheoryRow>,
     /// The same over all valid trials of a cell: one row per second and cell, of repeat 0.
     pub usual: Vec<UtilisationRow>,
     /// One row per step of each cell's distribution of completion times.
@@ -231,6 +245,8 @@ pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Ana
         classes: Vec::new(),
         transfers: Vec::new(),
         utilisation: Vec::new(),
+        population: Vec::new(),
+        theory: Vec::new(),
         usual: Vec::new(),
         distribution: Vec::new(),
         findings: Vec::new(),
@@ -244,6 +260,8 @@ pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Ana
         analysis.churn.extend(measured.churn);
         analysis.transfers.extend(measured.transfers);
         analysis.utilisation.extend(measured.utilisation);
+        analysis.population.extend(measured.population);
+        analysis.theory.extend(measured.theory);
         analysis.findings.extend(measured.findings);
     }
     analysis.summary = plan.cells.iter().map(|cell| summary_row(cell, &analysis.trials)).collect();
@@ -265,7 +283,7 @@ fn classes(cell: &Cell, analysis: &Analysis) -> Vec<ClassRow> {
     let valid: BTreeSet<(u32, u32)> = analysis
         .trials
         .iter()
-        .filter(|trial| trial.cell == cell.id && trial.verdict == Verdict::Valid)
+        .filter(|trial| trial.cell == cell.id && matches!(trial.verdict, Verdict::Valid | Verdict::Failed))
         .map(|trial| (trial.repeat, trial.attempt))
         .collect();
     let of_class = |class: &str| {
@@ -274,6 +292,7 @@ fn classes(cell: &Cell, analysis: &Analysis) -> Vec<ClassRow> {
         };
         let peers: Vec<&PeerRow> = analysis.peers.iter().filter(is_its).collect();
         let times: Vec<f64> = peers.iter().filter_map(|peer| peer.completed_at_s).collect();
+        let downloads: Vec<f64> = peers.iter().filter_map(|peer| peer.download_s).collect();
         let (up, down) = peers.iter().fold((0, 0), |sum, peer| (sum.0 + peer.up_bytes, sum.1 + peer.down_bytes));
         ClassRow {
             cell: cell.id.clone(),
@@ -282,6 +301,8 @@ fn classes(cell: &Cell, analysis: &Analysis) -> Vec<ClassRow> {
             completed: count(times.len()),
             completion_median_s: median(&times),
             completion_max_s: most(&times),
+            download_median_s: median(&downloads),
+            download_mean_s: mean(&downloads),
             contribution_ratio: (down > 0).then(|| up as f64 / down as f64),
         }
     };
@@ -339,6 +360,7 @@ fn summary_row(cell: &Cell, trials: &[TrialRow]) -> SummaryRow {
         completed: count(times.len()),
         invalid: count(all.iter().filter(|trial| trial.verdict == Verdict::Invalid).count()),
         timeout: ended(&[TrialOutcome::Timeout]),
+        unfinishable: ended(&[TrialOutcome::Unfinishable]),
         failed: ended(&[TrialOutcome::Failed]),
         broken_off: ended(&[TrialOutcome::Interrupted, TrialOutcome::LogIncomplete]),
         not_run: never_run,
@@ -349,6 +371,7 @@ fn summary_row(cell: &Cell, trials: &[TrialRow]) -> SummaryRow {
         distribution_time_max_s: most(&times),
         distribution_time_low_s: interval.map(|interval| interval.low),
         distribution_time_high_s: interval.map(|interval| interval.high),
+        download_mean_s: median(&own().filter_map(|trial| trial.download_mean_s).collect::<Vec<_>>()),
         bound_s: median(&every(|trial| trial.bound_s)).or_else(|| Some(unrun()?.seconds)),
         bound_payload_s: median(&every(|trial| trial.bound_payload_s)).or_else(|| Some(unrun()?.payload_seconds)),
         binding_term: most_frequent(all.iter().filter_map(|trial| trial.binding_term)).or_else(|| Some(unrun()?.term)),

@@ -384,7 +384,7 @@ fn times(limits: &Validity, observed: &Observed, row: &TrialRow, found: &mut Vec
 
 /// The pair of nodes whose books differ most, if they differ by more than can be under way.
 fn conserved(trial: &Trial, observed: &Observed, found: &mut Vec<Invalid>) {
-    if !matches!(observed.outcome, Some(Outcome::Completed | Outcome::Timeout { .. })) {
+    if !matches!(observed.outcome, Some(Outcome::Completed | Outcome::Timeout { .. } | Outcome::Unfinishable { .. })) {
         return;
     }
     let mut worst: Option<(u64, Invalid)> = None;

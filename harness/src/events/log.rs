@@ -366,8 +366,8 @@ mod tests {
             "events.jsonl:1: node events in version 9, this harness reads up to 3 \
              (hint: read it with the harness that wrote it, or a newer one)"
         );
-        std::fs::write(dir.join(FILE), "{\"controller\":{\"v\":3}}\n").unwrap();
-        assert!(first_error(&dir).contains("controller events in version 3"));
+        std::fs::write(dir.join(FILE), "{\"controller\":{\"v\":4}}\n").unwrap();
+        assert!(first_error(&dir).contains("controller events in version 4"));
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! One line of a trial's log.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Action;
 
-/// Version of the log; readers refuse a newer one. 2 came with version 2 of the nodes' events.
-pub const VERSION: u32 = 2;
+/// Version of the log; readers refuse a newer one. 2 came with version 2 of the nodes' events, 3 with more actions and with
+/// `unfinishable`.
+pub const VERSION: u32 = 3;
 
 /// One line of `events.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -152,6 +155,11 @@ pub enum Outcome {
     Timeout {
         /// Peers that were to complete and had not.
         missing: Vec<String>,
+    },
+    /// A piece was nowhere any more, and nobody who had it was to return.
+    Unfinishable {
+        /// Peers that were to complete and lacked such pieces, each with how many.
+        missing: BTreeMap<String, u32>,
     },
     /// It could not go on.
     Failed {

@@ -9,7 +9,9 @@ use crate::analysis::bounds::Term;
 use crate::analysis::distribution::DistributionRow;
 use crate::analysis::flows::{TransferRow, UtilisationRow};
 use crate::analysis::metrics::{ChurnRow, ChurnStatus, PeerOutcome, PeerRow, TrialOutcome, TrialRow, Verdict};
+use crate::analysis::population::PopulationRow;
 use crate::analysis::summary::{self, Analysis, ClassRow, SummaryRow};
+use crate::analysis::theory::TheoryRow;
 use crate::plan::Architecture;
 
 /// One column: how to get its text from a row.
@@ -31,17 +33,17 @@ macro_rules! columns {
 }
 
 const PEERS: &[Column<PeerRow>] = columns!(PeerRow:
-    cell, repeat, attempt, node, class, to_complete, outcome, reason, completed_at_s, start_late_s, rejoins, pieces,
+    cell, repeat, attempt, node, class, to_complete, outcome, reason, completed_at_s, arrived_s, download_s, start_late_s, rejoins, pieces,
     pieces_total, down_bytes, down_from_server_bytes, up_bytes, duplicate_bytes, discarded_bytes, unrequested_bytes,
-    present_s, idle_uninterested_s, idle_choked_s, idle_unrequested_s, link_up_bytes, link_down_bytes,
+    lost_bytes, present_s, idle_uninterested_s, idle_choked_s, idle_unrequested_s, link_up_bytes, link_down_bytes,
     link_up_drops, link_down_drops, departure, departure_planned_s, departure_actual_s, banned, rejected, lines_lost,
     clock_error_s);
 
 const CHURN: &[Column<ChurnRow>] = columns!(ChurnRow:
-    cell, repeat, attempt, node, action, status, planned_s, actual_s, late_s, engine_s, why);
+    cell, repeat, attempt, node, action, actor, status, planned_s, actual_s, late_s, engine_s, why);
 
 const CLASSES: &[Column<ClassRow>] = columns!(ClassRow:
-    cell, class, peers, completed, completion_median_s, completion_max_s, contribution_ratio);
+    cell, class, peers, completed, completion_median_s, completion_max_s, download_median_s, download_mean_s, contribution_ratio);
 
 const TRANSFERS: &[Column<TransferRow>] = columns!(TransferRow:
     cell, repeat, attempt, from, to, sent_bytes, received_bytes);
@@ -56,20 +58,27 @@ const DISTRIBUTION: &[Column<DistributionRow>] = columns!(DistributionRow:
 const TRIALS: &[Column<TrialRow>] = columns!(TrialRow:
     cell, architecture, peers, repeat, attempt, verdict, invalid, outcome, reason, distribution_time_s, bound_s,
     bound_payload_s, binding_term, head_start_s, ratio, payload_ratio, efficiency, launch_s, start_skew_p50_s, start_skew_max_s, to_complete, completed,
-    completion_median_s, completion_p90_s, completion_max_s, server_up_bytes, peers_up_bytes, peers_down_bytes,
+    completion_median_s, completion_p90_s, completion_max_s, download_mean_s, download_median_s,
+    file_lost_at_s, pieces_lost, lost_bytes, server_up_bytes, peers_up_bytes, peers_down_bytes,
     offload_share, duplicate_share, idle_uninterested_share, idle_choked_share, idle_unrequested_share, absent_share,
     fairness_jain, overhead_share, link_error_max_share, host_busy_share, host_busy_max_share, host_softirq_max_share,
     host_steal_share, cpu_pressure_share, memory_pressure_share, memory_available_min_bytes, link_drops, lines_lost,
-    churn_planned, churn_executed, churn_late_max_s, rejoins);
+    churn_planned, churn_executed, churn_late_p50_s, churn_late_max_s, rejoins);
 
 const SUMMARY: &[Column<SummaryRow>] = columns!(SummaryRow:
-    cell, architecture, peers, to_complete, planned, completed, invalid, timeout, failed, broken_off, not_run,
+    cell, architecture, peers, to_complete, planned, completed, invalid, timeout, unfinishable, failed, broken_off, not_run,
     distribution_time_cv, outliers,
     distribution_time_median_s,
-    distribution_time_min_s, distribution_time_max_s, distribution_time_low_s, distribution_time_high_s, bound_s,
+    distribution_time_min_s, distribution_time_max_s, distribution_time_low_s, distribution_time_high_s, download_mean_s, bound_s,
     bound_payload_s, binding_term, ratio, payload_ratio, efficiency, offload_share, duplicate_share,
     idle_uninterested_share, idle_choked_share, idle_unrequested_share, absent_share, fairness_jain,
     overhead_share, link_error_max_share, host_busy_max_share, start_skew_max_s);
+
+const POPULATION: &[Column<PopulationRow>] = columns!(PopulationRow:
+    cell, repeat, attempt, at_s, leechers, seeds, completed, rarest_piece_copies, mean_piece_copies);
+
+const THEORY: &[Column<TheoryRow>] = columns!(TheoryRow:
+    cell, repeat, attempt, theory, quantity, predicted, measured, ratio, given);
 
 /// `peers.csv`: one row per peer and trial.
 #[must_use]
@@ -107,6 +116,18 @@ pub fn distribution(analysis: &Analysis) -> String {
     table(DISTRIBUTION, &[], &analysis.distribution, |_| &[])
 }
 
+/// `population.csv`: one row per second and trial.
+#[must_use]
+pub fn population(analysis: &Analysis) -> String {
+    table(POPULATION, &[], &analysis.population, |_| &[])
+}
+
+/// `theory.csv`: one row per quantity of which some theory tells, and trial.
+#[must_use]
+pub fn theory(analysis: &Analysis) -> String {
+    table(THEORY, &[], &analysis.theory, |_| &[])
+}
+
 /// `trials.csv`: one row per trial.
 #[must_use]
 pub fn trials(analysis: &Analysis) -> String {
@@ -127,6 +148,8 @@ pub fn columns(analysis: &Analysis) -> String {
         "churn.csv": described("ChurnRow", CHURN, &[]),
         "classes.csv": described("ClassRow", CLASSES, &[]),
         "transfers.csv": described("TransferRow", TRANSFERS, &[]),
+        "population.csv": described("PopulationRow", POPULATION, &[]),
+        "theory.csv": described("TheoryRow", THEORY, &[]),
         "distribution.csv": described("DistributionRow", DISTRIBUTION, &[]),
         "utilisation.csv": described("UtilisationRow", UTILISATION, &[]),
         "trials.csv": described("TrialRow", TRIALS, &analysis.factors),
@@ -150,6 +173,8 @@ fn described<R>(row: &str, columns: &[Column<R>], factors: &[String]) -> Vec<ser
 fn meaning(row: &str, field: &str) -> Option<String> {
     let sources = [
         include_str!("../analysis/metrics.rs"),
+        include_str!("../analysis/population.rs"),
+        include_str!("../analysis/theory.rs"),
         include_str!("../analysis/summary.rs"),
         include_str!("../analysis/flows.rs"),
         include_str!("../analysis/distribution.rs"),
@@ -280,7 +305,7 @@ mod tests {
             assert_eq!(headings, columns.iter().map(|it| it["name"].as_str().unwrap()).collect::<Vec<_>>());
         }
         assert!(trials(&analysis).lines().next().unwrap().ends_with(",file.size"));
-        assert_eq!(described.as_object().unwrap().len(), 8);
+        assert_eq!(described.as_object().unwrap().len(), 10);
         for (table, columns) in described.as_object().unwrap() {
             for column in columns.as_array().unwrap() {
                 assert!(!column["meaning"].as_str().unwrap().is_empty(), "{table}: {}", column["name"]);

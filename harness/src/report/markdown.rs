@@ -4,7 +4,7 @@
 use std::fmt::{Display, Write};
 
 use super::settings::settings;
-use super::{COMPLETIONS, Facts, OVER_N, UTILISATION};
+use super::{COMPLETIONS, Facts, OVER_N, POPULATION, UTILISATION, svg};
 use crate::analysis::bounds::{PAYLOAD_SHARE, SEGMENT_FRAME, SEGMENT_PAYLOAD};
 use crate::analysis::distribution;
 use crate::analysis::metrics::{ChurnRow, ChurnStatus, PeerOutcome, PeerRow, TrialRow};
@@ -31,6 +31,8 @@ pub fn report(analysis: &Analysis, facts: &Facts) -> String {
     classes(&mut page, analysis);
     upload_time(&mut page, analysis);
     churn(&mut page, analysis);
+    downloads(&mut page, analysis);
+    theory(&mut page, analysis);
     incomplete(&mut page, analysis);
     findings(&mut page, analysis);
     trials(&mut page, analysis);
@@ -49,7 +51,9 @@ const HOW_TO_READ: &str = "
   uploads u_s (server) and u_i (peer i), the lowest download rate d_min:
   client-server max{N·F/u_s, F/d_min}; p2p max{F/u_s, F/d_min, N·F/(u_s + Σu_i)}. **Binds** names the largest term.
   Peers that never help (free riders, corrupting peers) have u_i = 0. Peers that the schedule removes for good are
-  not in N; they may help, at most by (1 − 1/N)·u_i. Peers that are away for a while count as if they were there.
+  not in N; they may help, at most by (1 − 1/N)·u_i. Where peers come and go, or links change, each rate counts while
+  its node was there, from the log: D is at least the first moment by which the capacities, added up over time, could
+  have carried the bits of each term (`analysis/presence.rs` has the proof). Without churn that is the formula itself.
 - **Ratio** = D / bound at link rate; **payload ratio** = D / bound at payload rate; **efficiency** = bound at link
   rate / D. A ratio below 1 is a mistake until shown otherwise.
 - **Measured** is the median over the repeats, with [least – largest]; from 6 repeats on also the interval that holds
@@ -349,16 +353,15 @@ fn churn(page: &mut Page, analysis: &Analysis) {
         return;
     }
     page.line("## Churn\n");
-    page.line("Planned departures and returns; every one of them is in `churn.csv`.\n");
+    page.line("Planned arrivals, departures, returns and changes of links; every one of them is in `churn.csv`. The median of how");
+    page.line("late is of those that the controller carried out: crashes, freezes, returns.\n");
     let rows = analysis.summary.iter().filter_map(|cell| {
         let rows: Vec<&ChurnRow> = analysis.churn.iter().filter(|row| row.cell == cell.cell).collect();
         let with = |status| rows.iter().filter(|row| row.status == status).count().to_string();
-        let late: Vec<f64> = analysis
-            .trials
-            .iter()
-            .filter(|trial| trial.cell == cell.cell)
-            .filter_map(|trial| trial.churn_late_max_s)
-            .collect();
+        let most_of = |of: &dyn Fn(&TrialRow) -> Option<f64>| {
+            let own = analysis.trials.iter().filter(|trial| trial.cell == cell.cell);
+            own.filter_map(of).reduce(f64::max)
+        };
         (!rows.is_empty()).then(|| {
             vec![
                 format!("`{}`", cell.cell),
@@ -367,12 +370,96 @@ fn churn(page: &mut Page, analysis: &Analysis) {
                 with(ChurnStatus::Skipped),
                 with(ChurnStatus::Failed),
                 with(ChurnStatus::Missing),
-                milliseconds(late.into_iter().reduce(f64::max)),
+                milliseconds(most_of(&|trial| trial.churn_late_p50_s)),
+                milliseconds(most_of(&|trial| trial.churn_late_max_s)),
             ]
         })
     });
     let rows: Vec<Vec<String>> = rows.collect();
-    page.table(&["cell", ">planned", ">executed", ">skipped", ">failed", ">missing", ">late at most, ms"], rows);
+    page.table(
+        &["cell", ">planned", ">executed", ">skipped", ">failed", ">missing", ">late, median, ms", ">late at most, ms"],
+        rows,
+    );
+}
+
+/// How long a download took from a peer's own arrival, what went with those that left, and whether the file lived.
+fn downloads(page: &mut Page, analysis: &Analysis) {
+    let moves = |cell: &str| analysis.churn.iter().any(|row| row.cell == cell);
+    let rows: Vec<Vec<String>> = analysis
+        .summary
+        .iter()
+        .filter(|cell| moves(&cell.cell) || cell.unfinishable > 0)
+        .map(|cell| {
+            let own: Vec<&TrialRow> = analysis.trials.iter().filter(|trial| trial.cell == cell.cell).collect();
+            let lost: u64 = own.iter().map(|trial| trial.lost_bytes).sum();
+            let died: Vec<f64> = own.iter().filter_map(|trial| trial.file_lost_at_s).collect();
+            let of = |outcome| {
+                let peers = analysis.peers.iter().filter(|peer| peer.cell == cell.cell);
+                peers.filter(|peer| peer.outcome == outcome).count().to_string()
+            };
+            vec![
+                format!("`{}`", cell.cell),
+                number(cell.download_mean_s, 1),
+                number(own.iter().filter_map(|trial| trial.completion_max_s).reduce(f64::max), 1),
+                of(PeerOutcome::Completed),
+                of(PeerOutcome::GaveUp),
+                of(PeerOutcome::Unfinishable),
+                format!("{:.1}", lost as f64 / f64::from(1 << 20)),
+                number(died.into_iter().reduce(f64::min), 1),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    page.line("## Those who came, stayed and went\n");
+    page.line("A download counts from the peer's own arrival. *Lost with departures* is what peers had received when they left");
+    page.line(
+        "before they were done, and did not come back with. The file is lost when the last copy of some piece goes for",
+    );
+    page.line("good; who was waited for and lacks it is `unfinishable`, and the trial ends.\n");
+    let headings = [
+        "cell",
+        ">mean download, s",
+        ">last completion, s",
+        ">completed",
+        ">gave up",
+        ">unfinishable",
+        ">lost with departures, MiB",
+        ">file lost at, s",
+    ];
+    page.table(&headings, rows);
+    if svg::population(analysis).is_some() {
+        page.line(format!("![Who was there]({POPULATION})\n"));
+    }
+}
+
+/// What theory other than the bound says, where it holds.
+fn theory(page: &mut Page, analysis: &Analysis) {
+    if analysis.theory.is_empty() {
+        return;
+    }
+    page.line("## Beside other theory\n");
+    page.line(
+        "Mundinger, Weber and Weiss (J. Scheduling 11, 2008): the least time for *whole* pieces with equal uploads,",
+    );
+    page.line("(F/u)(1 + ⌊log₂N⌋/M). Qiu and Srikant (SIGCOMM 2004): the steady state under Poisson arrivals, with the leechers'");
+    page.line("measured efficiency η and the server as one more uploader; seeds fully used, as they assume, and as measured.\n");
+    let rows = analysis.theory.iter().map(|row| {
+        vec![
+            format!("`{}`", row.cell),
+            attempt(row.repeat, row.attempt),
+            row.theory.clone(),
+            row.quantity.clone(),
+            number(row.predicted, 2),
+            number(row.measured, 2),
+            number(row.ratio, 3),
+            row.given.clone(),
+        ]
+    });
+    let rows: Vec<Vec<String>> = rows.take(SHOWN).collect();
+    page.table(&["cell", ">repeat", "theory", "of", ">predicted", ">measured", ">ratio", "given"], rows);
+    more(page, analysis.theory.len(), "`theory.csv`");
 }
 
 fn incomplete(page: &mut Page, analysis: &Analysis) {

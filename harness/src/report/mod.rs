@@ -28,6 +28,9 @@ pub const COMPLETIONS: &str = "completions.svg";
 /// Name of the figure of how full the links were.
 pub const UTILISATION: &str = "utilisation.svg";
 
+/// Name of the figure of who was there.
+pub const POPULATION: &str = "population.svg";
+
 /// What is known of a run besides its results: where, when and how it ran.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -49,11 +52,14 @@ pub fn files(analysis: &Analysis, facts: &Facts) -> Vec<(&'static str, String)> 
         ("transfers.csv", csv::transfers(analysis)),
         ("distribution.csv", csv::distribution(analysis)),
         ("utilisation.csv", csv::utilisation(analysis)),
+        ("population.csv", csv::population(analysis)),
+        ("theory.csv", csv::theory(analysis)),
         ("columns.json", csv::columns(analysis)),
     ];
     files.extend(svg::over_n(analysis).map(|figure| (OVER_N, figure)));
     files.extend(svg::completions(analysis).map(|figure| (COMPLETIONS, figure)));
     files.extend(svg::utilisation(analysis).map(|figure| (UTILISATION, figure)));
+    files.extend(svg::population(analysis).map(|figure| (POPULATION, figure)));
     files.push(("report.md", markdown::report(analysis, facts)));
     files
 }
@@ -73,7 +79,7 @@ mod tests {
 
     #[test]
     fn every_figure_in_the_report_is_a_file() {
-        for (results, figures) in [(textbook(), 3), (churned(), 2)] {
+        for (results, figures) in [(textbook(), 3), (churned(), 3)] {
             let files = files(&results, &Facts::default());
             let report = &files.last().unwrap().1;
             let shown =

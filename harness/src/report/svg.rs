@@ -5,6 +5,7 @@
 //! white, so that a dark page shows the same figure; the colours are those of Okabe & Ito, which people with any
 //! kind of colour vision can tell apart. Nothing is computed here that a table does not show.
 
+mod population;
 mod utilisation;
 
 use kuva::backend::svg::SvgBackend;
@@ -17,6 +18,7 @@ use kuva::render::theme::Theme;
 use crate::analysis::metrics::Verdict;
 use crate::analysis::summary::{Analysis, Series, SummaryRow};
 
+pub use self::population::population;
 pub use self::utilisation::utilisation;
 
 /// Okabe & Ito 2008, those with enough contrast on white first.

@@ -7,6 +7,7 @@ mod actions;
 mod clock;
 mod notices;
 mod roster;
+mod survival;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -23,6 +24,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use self::actions::{Acted, Due, act};
 use self::clock::{Clock, nanos, seconds};
 use self::roster::Roster;
+use self::survival::{Survival, serves_by_plan};
 use super::nodes::{node_spec, samples};
 use super::{Deployment, Notice, Runtime, RuntimeError, Scope};
 use crate::events::log::{WriteError, Writer};
@@ -141,6 +143,7 @@ pub async fn run<R: Runtime>(
         tick,
         clock: Clock::new(),
         roster: Roster::new(trial),
+        survival: Survival::new(cell, trial),
         boot_id,
         gate: None,
         gate_shares_clock: false,
@@ -207,6 +210,7 @@ struct Driver<'a> {
     tick: tokio::time::Interval,
     clock: Clock,
     roster: Roster,
+    survival: Survival,
     boot_id: String,
     /// The common start on the controller's clock, ns, once the gate opened.
     gate: Option<u64>,
@@ -411,7 +415,7 @@ impl Driver<'_> {
         deadline: Instant,
     ) -> Result<Outcome, Cut> {
         loop {
-            if let Some(outcome) = self.verdict(due) {
+            if let Some(outcome) = self.verdict(due).or_else(|| self.death(go)) {
                 return Ok(outcome);
             }
             let next = due.front().map(|(at, _)| self.clock.instant(go.saturating_add(*at)));
@@ -468,6 +472,19 @@ impl Driver<'_> {
         } else {
             Outcome::Failed { reason: format!("not all completed: {}", reasons.join("; ")) }
         })
+    }
+
+    /// Whether nobody who is waited for can complete any more, because of what is nowhere.
+    fn death(&mut self, go: u64) -> Option<Outcome> {
+        let elapsed = self.clock.mono().saturating_sub(go);
+        let (roster, trial) = (&self.roster, self.trial);
+        let will_serve = |name: &str| {
+            let is_alive = roster.node(name).is_some_and(roster::Known::is_alive);
+            serves_by_plan(trial, name, is_alive, elapsed)
+        };
+        let missing = roster.missing().map(|(name, _)| name);
+        let missing = self.survival.doomed(missing, will_serve, Instant::now())?;
+        Some(Outcome::Unfinishable { missing })
     }
 
     /// Collects the last counters, if there was a transfer, and removes everything.

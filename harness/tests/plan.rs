@@ -196,3 +196,22 @@ fn the_warm_up_comes_first_is_of_the_smallest_cell_and_changes_no_other_turn() {
     assert_eq!(with[0], ("client-server-n2".to_owned(), 0));
     assert_eq!(with[1..], without);
 }
+
+/// A timeline that is printed and read back as a trace is the same, byte for byte, and so is the schedule.
+#[test]
+fn a_timeline_is_a_trace_that_replays_it() {
+    let text = churned(40, 60, 9)
+        .replace("repeats: 2", "repeats: 1")
+        .replace("churn:", "arrivals: { uniform: { within: 9 s } }\nchurn:");
+    let drawn = planned(&text);
+    let timeline = harness::plan::timeline::csv(&drawn.cells[1].trials[0]);
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("fates.csv"), &timeline).unwrap();
+    let (before, _) = text.split_once("arrivals:").unwrap();
+    let replayed = format!("{before}trace: fates.csv\ntimeout: 4 min\n");
+    let file = directory.path().join("x.yaml");
+    let replayed =
+        plan::plan(&spec::parse(&file.display().to_string(), &replayed).unwrap_or_else(|error| panic!("{error}")));
+    assert_eq!(harness::plan::timeline::csv(&replayed.cells[1].trials[0]), timeline);
+    assert_eq!(replayed.cells[1].trials[0].schedule, drawn.cells[1].trials[0].schedule);
+}

@@ -23,6 +23,7 @@ mod churn;
 mod cleaning;
 mod ending;
 mod engine;
+mod fates;
 mod intermediary;
 mod netns;
 mod node;

@@ -74,6 +74,9 @@ fn row(
     } else if let Some(at) = left_on_completion(observed, &event.node) {
         row.status = ChurnStatus::Skipped;
         row.why = format!("it had left on completion at {at:.1} s");
+    } else if row.actor == "agent" && !is_there(event, planned_s, observed) {
+        row.status = ChurnStatus::Skipped;
+        row.why = "it was not there".to_owned();
     } else {
         row.why = "the log has no trace of it".to_owned();
     }
@@ -121,6 +124,15 @@ fn changed<'o>(event: &Event, observed: &'o Observed) -> Option<&'o Changed> {
     };
     let all = observed.node(&event.node).lives.iter().flat_map(|life| &life.changed);
     all.into_iter().find(|it| it.planned == event.at && is_it(it.what))
+}
+
+/// Whether a node had a life at a moment.
+fn is_there(event: &Event, at: f64, observed: &Observed) -> bool {
+    observed.node(&event.node).lives.iter().any(|life| {
+        let go = observed.go(&event.node, life);
+        let ended = |go: u64| since(life.left.map_or(life.last_mono, |(mono, _)| mono), go);
+        life.started.is_some() && go.is_some_and(|go| ended(go) >= at)
+    })
 }
 
 fn left_on_completion(observed: &Observed, node: &str) -> Option<f64> {

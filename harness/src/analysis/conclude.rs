@@ -1,5 +1,7 @@
 //! From a trial's plan and its log to its rows ([`super::metrics`]).
 
+use std::collections::BTreeMap;
+
 use peer_image::event::is_to_complete;
 use peer_image::node::{Behaviour, Role};
 
@@ -156,6 +158,7 @@ fn trial_row(
             + observed.nodes.values().flat_map(|log| &log.lives).map(|life| life.lost).sum::<u64>(),
         churn_planned: count(churn),
         churn_executed: count(&executed),
+        churn_failed: churn.iter().filter(|row| row.status == ChurnStatus::Failed).map(|_| 1).sum(),
         churn_late_p50_s: median(&late_of(&executed, |row| row.actor == "controller")),
         churn_late_max_s: most(&late_of(&executed, |_| true)),
         rejoins: peers.iter().map(|peer| peer.rejoins).sum(),
@@ -225,8 +228,17 @@ fn link_error(trial: &Trial, observed: &Observed) -> Option<f64> {
 
 fn outcome(cell: &Cell, observed: &Observed, peers: &[PeerRow], time: Option<f64>) -> (TrialOutcome, String) {
     let missing = || {
-        let missing = peers.iter().filter(|peer| peer.to_complete && peer.completed_at_s.is_none());
-        missing.map(|peer| format!("`{}` {}", peer.node, peer.outcome)).collect::<Vec<_>>().join(", ")
+        let mut by_outcome: BTreeMap<PeerOutcome, Vec<&str>> = BTreeMap::new();
+        for peer in peers.iter().filter(|peer| peer.to_complete && peer.completed_at_s.is_none()) {
+            by_outcome.entry(peer.outcome).or_default().push(&peer.node);
+        }
+        let named = |(outcome, names): (PeerOutcome, Vec<&str>)| {
+            let shown = names.iter().take(3).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            let more = names.len().checked_sub(3).filter(|more| *more > 0);
+            let more = more.map(|more| format!(" and {more} more")).unwrap_or_default();
+            format!("{shown}{more} {outcome}")
+        };
+        by_outcome.into_iter().map(named).collect::<Vec<_>>().join(", ")
     };
     match &observed.outcome {
         Some(Outcome::Completed) if time.is_some() => (TrialOutcome::Completed, String::new()),

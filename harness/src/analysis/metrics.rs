@@ -78,7 +78,7 @@ pub struct PeerRow {
     pub link_up_drops: u64,
     /// Packets that its download queue dropped: `counters.down.drops`.
     pub link_down_drops: u64,
-    /// How the plan removes it first: `leave`, `crash`, or empty.
+    /// How the plan removes it first: `leave`, `crash`, `freeze`, `cut off`, or empty.
     pub departure: String,
     /// When the plan removes it.
     pub departure_planned_s: Option<f64>,
@@ -307,7 +307,9 @@ pub struct TrialRow {
     pub churn_planned: u32,
     /// Those of them that were executed.
     pub churn_executed: u32,
-    /// The median lateness of those that the controller carried out.
+    /// Those that were tried and failed.
+    pub churn_failed: u32,
+    /// The median lateness of those of the executed ones that the controller carried out.
     pub churn_late_p50_s: Option<f64>,
     /// The largest lateness of all.
     pub churn_late_max_s: Option<f64>,

@@ -32,7 +32,9 @@ pub(super) fn row(
     let counters = counters(log);
     let ([idle_uninterested_s, idle_choked_s, idle_unrequested_s], present_s) =
         upload_time(observed, &node.name, horizon);
-    let removed = |row: &&ChurnRow| row.node == node.name && matches!(row.action.as_str(), "leave" | "crash");
+    let removed = |row: &&ChurnRow| {
+        row.node == node.name && matches!(row.action.as_str(), "leave" | "crash" | "freeze" | "cut off")
+    };
     let departure = churn.iter().find(removed);
     let server = trial.nodes.iter().find(|node| matches!(node.role, Role::HttpServer | Role::InitialSeed));
     PeerRow {

@@ -19,13 +19,19 @@
 //!
 //! Where presence is not known exactly it is taken longer, which lowers the bound and keeps it true: a node begins at its
 //! planned moment, a killed one lasts until the engine said so, and one that is frozen counts as there, because the kernel
-//! goes on sending what its sockets hold.
+//! goes on sending what its sockets hold. What the sockets of a node that went may still have sent is counted with its token
+//! buckets ([`UNSENT`]).
 
 use peer_image::node::{Alteration, Link, Role};
 
 use super::bounds::{Bound, PAYLOAD_SHARE, Term, useful_upload};
 use super::lives::{Life, NodeLog, Observed, Started};
 use crate::plan::{Action, Architecture, How, Node, Trial};
+
+/// What the sockets of a peer that went may still send, bits: its agent hands them six blocks at a time.
+const UNSENT: f64 = 6.0 * 16_384.0 * 8.0;
+/// The same of the HTTP server: the kernel's largest send buffer, 4 MiB (`tcp_wmem`).
+const UNSENT_BY_HTTP: f64 = 4_194_304.0 * 8.0;
 
 /// A time in which a node's link has the same rates. Seconds after the common start, bit/s.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,7 +53,8 @@ pub struct Member {
     pub helps: bool,
     /// Whether D waits for it.
     pub to_complete: bool,
-    /// What its token buckets may send and let in beyond the rates, over all its lives: (up, down), bits.
+    /// What its token buckets, and its sockets once it went, may send and let in beyond the rates, over all its lives: (up,
+    /// down), bits.
     pub buckets: (f64, f64),
 }
 
@@ -155,12 +162,15 @@ pub fn realised(trial: &Trial, observed: &Observed) -> Option<Swarm> {
             false => planned_spans(trial, node, link),
         };
         let bucket = |of: fn(&Life) -> Option<u64>| log.lives.iter().filter_map(of).map(|b| b as f64 * 8.0).sum();
+        let ends = spans.windows(2).filter(|pair| pair[0].until < pair[1].from).count()
+            + usize::from(spans.last().is_some_and(|span| span.until.is_finite()));
+        let unsent = ends as f64 * if node.role == Role::HttpServer { UNSENT_BY_HTTP } else { UNSENT };
         Member {
             spans,
             helps: useful_upload(link, node.behaviour) > 0,
             to_complete: node.to_complete && !super::peers::gave_up(log),
             buckets: (
-                bucket(|life| Some(life.shaped.as_ref()?.up.as_ref()?.burst)),
+                bucket(|life| Some(life.shaped.as_ref()?.up.as_ref()?.burst)) + unsent,
                 bucket(|life| Some(life.shaped.as_ref()?.down.as_ref()?.burst)),
             ),
         }

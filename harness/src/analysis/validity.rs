@@ -108,7 +108,12 @@ pub enum Invalid {
         /// Its limit, seconds.
         limit: f64,
     },
-    /// A planned departure or return was late.
+    /// Events of the schedule could not be carried out.
+    ChurnFailed {
+        /// How many.
+        events: u32,
+    },
+    /// An event of the schedule came too late.
     ChurnLate {
         /// The largest lateness, seconds.
         seconds: f64,
@@ -211,6 +216,10 @@ impl fmt::Display for Invalid {
                 limit * 1e3
             ),
             Self::More { reasons } => write!(f, "the same {reasons} times more"),
+            Self::ChurnFailed { events } => {
+                let what = if *events == 1 { "event of the schedule" } else { "events of the schedule" };
+                write!(f, "{events} {what} could not be carried out (`churn.csv` has why)")
+            }
             Self::ChurnLate { seconds, limit } => {
                 write!(f, "a planned departure or return came {seconds:.2} s late, the limit is {limit} s")
             }
@@ -371,6 +380,9 @@ fn host(limits: &Validity, row: &TrialRow, found: &mut Vec<Invalid>) {
 fn times(limits: &Validity, observed: &Observed, row: &TrialRow, found: &mut Vec<Invalid>) {
     if let Some(seconds) = row.start_skew_max_s.filter(|it| *it > limits.start_skew) {
         found.push(Invalid::StartSkew { seconds, limit: limits.start_skew });
+    }
+    if row.churn_failed > 0 {
+        found.push(Invalid::ChurnFailed { events: row.churn_failed });
     }
     if let Some(seconds) = row.churn_late_max_s.filter(|it| *it > limits.churn_late) {
         found.push(Invalid::ChurnLate { seconds, limit: limits.churn_late });

@@ -13,7 +13,7 @@ use peer_image::seeds;
 
 use super::{Action, Event, Node};
 use crate::spec::{
-    Absence, Arrivals, Churn, Class, Fate, How, Incident, Keeps, Settings, What, Who, Whom, whole_bytes,
+    Absence, Arrivals, Churn, Class, Fate, How, Incident, Keeps, Settings, What, Who, Whom, whole_kilobits,
 };
 
 /// Moments are whole milliseconds: no runtime acts on a schedule more exactly.
@@ -94,8 +94,8 @@ pub(super) fn mark(settings: &Settings, seed: u64, nodes: &mut [Node], fates: &[
         }
         if let Some(link) = &mut node.link {
             let draw = |what: &str| seeds::stream(seed, &format!("{what}/{number}")).unit();
-            link.up = class.spread.up.map_or(link.up, |spread| whole_bytes(spread.at(draw("up"))));
-            link.down = class.spread.down.map_or(link.down, |spread| whole_bytes(spread.at(draw("down"))));
+            link.up = class.spread.up.map_or(link.up, |spread| whole_kilobits(spread.at(draw("up"))));
+            link.down = class.spread.down.map_or(link.down, |spread| whole_kilobits(spread.at(draw("down"))));
         }
     }
 }

@@ -63,7 +63,7 @@ const TRIALS: &[Column<TrialRow>] = columns!(TrialRow:
     offload_share, duplicate_share, idle_uninterested_share, idle_choked_share, idle_unrequested_share, absent_share,
     fairness_jain, overhead_share, link_error_max_share, host_busy_share, host_busy_max_share, host_softirq_max_share,
     host_steal_share, cpu_pressure_share, memory_pressure_share, memory_available_min_bytes, link_drops, lines_lost,
-    churn_planned, churn_executed, churn_late_p50_s, churn_late_max_s, rejoins);
+    churn_planned, churn_executed, churn_failed, churn_late_p50_s, churn_late_max_s, rejoins);
 
 const SUMMARY: &[Column<SummaryRow>] = columns!(SummaryRow:
     cell, architecture, peers, to_complete, planned, completed, invalid, timeout, unfinishable, failed, broken_off, not_run,

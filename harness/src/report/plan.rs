@@ -5,14 +5,16 @@
 
 use std::fmt::Write as _;
 
-use peer_image::node::{Behaviour, OnComplete};
+use peer_image::node::{Behaviour, OnComplete, Role};
 
 use super::settings::time;
-use crate::plan::{Cell, Node, Plan, RuntimeName, Trial};
+use crate::plan::{Action, Cell, Node, Plan, RuntimeName, Trial};
 use crate::quantity::{show_rate, show_size, show_time};
 
 /// Columns that the text keeps to, except where a single name is longer.
 const COLUMNS: usize = 100;
+/// Events of a cell that are shown.
+const EVENTS: usize = 40;
 /// Widest cell id that stands on one line with its numbers.
 const ID_COLUMNS: usize = 33;
 /// What a trial takes over its payload bound, for the estimate of wall time.
@@ -148,28 +150,32 @@ fn details(cell: &Cell) -> Vec<String> {
     let groups = groups(trial);
     let label = |group: &Group<'_>| match group.first.class.as_str() {
         "" => group.first.name.clone(),
-        class => format!("{class} × {}", group.names.len()),
+        class => format!("{class} × {}", group.nodes.len()),
     };
     let wide = groups.iter().map(|group| label(group).chars().count()).max().unwrap_or(0);
     let link = |group: &Group<'_>| match group.first.link {
-        Some(link) => (format!("up {}", show_rate(link.up)), format!("down {}", show_rate(link.down))),
+        Some(_) => {
+            let links = group.nodes.iter().filter_map(|node| node.link);
+            let (up, down) = (links.clone().map(|link| link.up), links.map(|link| link.down));
+            (format!("up {}", range(up, show_rate)), format!("down {}", range(down, show_rate)))
+        }
         None => ("unshaped".to_owned(), String::new()),
     };
     let wide_up = groups.iter().map(|group| link(group).0.len()).max().unwrap_or(0);
     let wide_down = groups.iter().map(|group| link(group).1.len()).max().unwrap_or(0);
-    let wide_conduct = groups.iter().map(|group| conduct(group.first).len()).max().unwrap_or(0);
+    let wide_conduct = groups.iter().map(|group| conduct(group).chars().count()).max().unwrap_or(0);
     for group in &groups {
         let (up, down) = link(group);
         let head = format!(
             "  {:<wide$}  {up:<wide_up$}  {down:<wide_down$}  {:<wide_conduct$}  ",
             label(group),
-            conduct(group.first)
+            conduct(group)
         );
         if group.first.class.is_empty() {
             rows.push(head);
             continue;
         }
-        let names = runs(&group.names);
+        let names = runs(&group.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>());
         if head.chars().count() + names.chars().count() <= COLUMNS {
             rows.push(head + &wrap(&names, COLUMNS)[0]);
         } else {
@@ -180,40 +186,72 @@ fn details(cell: &Cell) -> Vec<String> {
     if cell.settings.churn.is_some() && trial.schedule.is_empty() {
         rows.push("  nobody leaves before the timeout".to_owned());
     }
-    for event in &trial.schedule {
+    for event in trial.schedule.iter().take(EVENTS) {
         let at = std::time::Duration::from_nanos(event.at).as_secs_f64();
-        rows.push(format!("  {at:>9.3} s  {}  {}", event.node, event.action));
+        let is_trackers = trial.nodes.iter().any(|node| node.name == event.node && node.role == Role::Tracker);
+        let what = match event.action {
+            Action::Leave if is_trackers => "falls silent".to_owned(),
+            Action::Rejoin(_) if is_trackers => "answers again".to_owned(),
+            action => action.to_string(),
+        };
+        rows.push(format!("  {at:>9.3} s  {}  {what}", event.node));
+    }
+    if let Some(more) = trial.schedule.len().checked_sub(EVENTS).filter(|more| *more > 0) {
+        rows.push(format!(
+            "  … and {} more: `--timeline={}/{}` has all",
+            counted(more, "event"),
+            cell.id,
+            trial.repeat
+        ));
     }
     rows
+}
+
+/// The least and the largest of a group's values, as one word if they are the same.
+fn range(values: impl Iterator<Item = u64> + Clone, show: impl Fn(u64) -> String) -> String {
+    match (values.clone().min(), values.max()) {
+        (Some(least), Some(most)) if least < most => format!("{} – {}", show(least), show(most)),
+        (Some(least), _) => show(least),
+        (None, _) => String::new(),
+    }
 }
 
 /// Nodes of a trial that are alike.
 struct Group<'a> {
     first: &'a Node,
-    names: Vec<&'a str>,
+    nodes: Vec<&'a Node>,
 }
 
 fn groups(trial: &Trial) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for node in &trial.nodes {
         match groups.iter_mut().find(|group| !node.class.is_empty() && group.first.class == node.class) {
-            Some(group) => group.names.push(&node.name),
-            None => groups.push(Group { first: node, names: vec![&node.name] }),
+            Some(group) => group.nodes.push(node),
+            None => groups.push(Group { first: node, nodes: vec![node] }),
         }
     }
     groups
 }
 
 /// What a peer does that its link does not say.
-fn conduct(node: &Node) -> String {
+fn conduct(group: &Group<'_>) -> String {
+    let node = group.first;
     if node.class.is_empty() {
         return String::new();
     }
     let after = match node.on_complete {
         OnComplete::Stay => "stays".to_owned(),
         OnComplete::Leave => "leaves when done".to_owned(),
-        OnComplete::Linger(ns) => format!("lingers {}", show_time(ns)),
+        OnComplete::Linger(_) => {
+            let times = group.nodes.iter().filter_map(|node| match node.on_complete {
+                OnComplete::Linger(ns) => Some(ns),
+                OnComplete::Stay | OnComplete::Leave => None,
+            });
+            format!("lingers {}", range(times, show_time))
+        }
     };
+    let patience = range(group.nodes.iter().filter_map(|node| node.patience), show_time);
+    let after = if patience.is_empty() { after } else { format!("{after}, gives up after {patience}") };
     match node.behaviour {
         Behaviour::Honest => after,
         Behaviour::Corrupting => format!("corrupts, {after}"),

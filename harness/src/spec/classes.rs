@@ -121,13 +121,18 @@ type Rate = (u64, Option<Distribution>);
 fn rate<'a>(view: &mut View<'a, '_>, within: &Section<'a>, key: &str) -> Option<Rate> {
     match distribution::read(view, within, key, &RATE)? {
         Distribution::Fixed { after } => Some((whole_bytes(after), None)),
-        spread => Some((whole_bytes(spread.median()), Some(spread))),
+        spread => Some((whole_kilobits(spread.median()), Some(spread))),
     }
 }
 
-/// A rate as the kernel takes it: whole bytes per second, at least the lowest that is shaped.
+/// A rate that was drawn: whole kilobits, which are whole bytes, so that people can read it.
 #[must_use]
-pub(crate) fn whole_bytes(bits: f64) -> u64 {
+pub(crate) fn whole_kilobits(bits: f64) -> u64 {
+    whole_bytes((bits / 1_000.0).round() * 1_000.0)
+}
+
+/// A rate as the kernel takes it: whole bytes per second, at least the lowest that is shaped.
+fn whole_bytes(bits: f64) -> u64 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what is shaped")]
     let whole = bits.clamp(values::RATE_MIN as f64, values::RATE_MAX as f64) as u64;
     whole / 8 * 8

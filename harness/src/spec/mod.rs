@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 
 pub use arrivals::Arrivals;
 pub use classes::room;
-pub(crate) use classes::whole_bytes;
+pub(crate) use classes::whole_kilobits;
 pub use distribution::Distribution;
 pub use error::SpecError;
 pub use fate::{Absence, Fate, How, Incident, Keeps, What, Who};

@@ -12,7 +12,7 @@ use super::clock::{self, Epoch};
 use super::privileges;
 use super::report::Reporter;
 use crate::event::{Event, Shaped};
-use crate::link::{self, LinkError};
+use crate::link::{self, LinkError, Ways};
 use crate::node::{Alteration, Change};
 
 /// What the thread did.
@@ -74,6 +74,7 @@ async fn follow(
     tell: mpsc::UnboundedSender<Done>,
 ) {
     let Ok(epoch) = start.await else { return };
+    let mut ways = Ways::default();
     for change in changes {
         // Of a life that begins later, what is past is how it finds its link: an earlier life told of it.
         let is_past = epoch.now().0 > change.at;
@@ -81,18 +82,21 @@ async fn follow(
             clock::wait_exactly(epoch.go.saturating_add(change.at), clock::EARLY).await;
         }
         let late = epoch.now().0.saturating_sub(change.at);
-        let error = alter(shaped, nodes, change.what).await.err().map(|error| error.to_string());
+        let error = alter(shaped, nodes, &mut ways, change.what).await.err().map(|error| error.to_string());
         if !is_past && tell.send((change, late, error)).is_err() {
             return;
         }
     }
 }
 
-async fn alter(shaped: &Shaped, nodes: u32, what: Alteration) -> Result<(), LinkError> {
+async fn alter(shaped: &Shaped, nodes: u32, ways: &mut Ways, what: Alteration) -> Result<(), LinkError> {
     match what {
         Alteration::Rates(link) => link::retune(shaped, link).await,
-        Alteration::Cut => link::cut(shaped).await,
-        Alteration::Mend => link::mend(shaped, nodes).await,
+        Alteration::Cut => {
+            *ways = link::cut(shaped).await?;
+            Ok(())
+        }
+        Alteration::Mend => link::mend(shaped, nodes, ways).await,
         // The tracker's own.
         Alteration::Silent | Alteration::Answering => Ok(()),
     }

@@ -88,6 +88,22 @@ async fn routes(handle: &Handle, interface: &Interface) -> Result<Vec<RouteMessa
         .collect())
 }
 
+/// The routes over the interface that somebody made and not the kernel, as they can be made again: those to neighbours first,
+/// because those through a gateway need them.
+pub(super) async fn ways(handle: &Handle, interface: &Interface) -> Result<Vec<RouteMessage>, LinkError> {
+    let mut ways = routes(handle, interface).await?;
+    ways.retain(|route| route.header.kind == RouteType::Unicast);
+    let has_gateway = |route: &RouteMessage| route.attributes.iter().any(|it| matches!(it, RouteAttribute::Gateway(_)));
+    ways.sort_by_key(has_gateway);
+    Ok(ways
+        .into_iter()
+        .map(|route| {
+            let name = algorithm(&route).map(ToOwned::to_owned);
+            with_algorithm(route, name.as_deref())
+        })
+        .collect())
+}
+
 /// The congestion control that a route asks for.
 fn algorithm(route: &RouteMessage) -> Option<&str> {
     metrics(route).iter().find_map(|metric| match metric {

@@ -31,6 +31,7 @@ mod tbf;
 use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::LinkAttribute;
+use netlink_packet_route::route::RouteMessage;
 use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
 use rtnetlink::{Handle, LinkIfb, LinkUnspec};
 
@@ -126,16 +127,22 @@ pub async fn retune(shaped: &Shaped, link: Link) -> Result<(), LinkError> {
     put_bucket(&handle, interface.index, &up).await
 }
 
+/// The ways out that a node had before it was cut off: the kernel forgets them with the interface.
+#[derive(Debug, Clone, Default)]
+pub struct Ways(Vec<RouteMessage>);
+
 /// Cuts the node off, as if its cable were pulled, until [`mend`]: its interface is down. Needs NET_ADMIN.
 ///
 /// # Errors
 ///
 /// Netlink's own.
-pub async fn cut(shaped: &Shaped) -> Result<(), LinkError> {
+pub async fn cut(shaped: &Shaped) -> Result<Ways, LinkError> {
     let handle = netlink::connect()?;
     let interface = interface::find(&handle, Some(&shaped.interface)).await?;
+    let ways = congestion::ways(&handle, &interface).await?;
     let change = LinkUnspec::new_with_index(interface.index).down().build();
-    handle.link().change(change).execute().await.map_err(|error| LinkError::netlink(Doing::Cut, &error))
+    handle.link().change(change).execute().await.map_err(|error| LinkError::netlink(Doing::Cut, &error))?;
+    Ok(Ways(ways))
 }
 
 /// Undoes [`cut`] in a network of `nodes`. Needs NET_ADMIN.
@@ -143,12 +150,16 @@ pub async fn cut(shaped: &Shaped) -> Result<(), LinkError> {
 /// # Errors
 ///
 /// Netlink's own.
-pub async fn mend(shaped: &Shaped, nodes: u32) -> Result<(), LinkError> {
+pub async fn mend(shaped: &Shaped, nodes: u32, ways: &Ways) -> Result<(), LinkError> {
     let handle = netlink::connect()?;
     let interface = interface::find(&handle, Some(&shaped.interface)).await?;
     let change = LinkUnspec::new_with_index(interface.index).up().build();
     handle.link().change(change).execute().await.map_err(|error| LinkError::netlink(Doing::Cut, &error))?;
-    // With the interface the kernel forgot its routes and its neighbours.
+    // With the interface the kernel forgot its routes and its neighbours. What it made anew by itself is there already.
+    for way in &ways.0 {
+        let put = handle.route().add(way.clone()).replace().execute().await;
+        put.map_err(|error| LinkError::netlink(Doing::Cut, &error))?;
+    }
     congestion::apply(&handle, &interface, &shaped.congestion).await?;
     pin::pin(&handle, &interface, nodes).await
 }

@@ -130,6 +130,8 @@ pub enum WakeReason {
     UnusedSlots,
     /// A socket that takes nothing while others could be served.
     Stall,
+    /// In endgame: blocks that are owed by neighbours that fell silent.
+    Owed,
 }
 
 /// Bytes that were received in vain.
@@ -167,6 +169,8 @@ pub struct Swarm {
     slots_changed: bool,
     /// When slots that nobody uses pass on, if nothing is requested before.
     slots_unused_at: Option<Timestamp>,
+    /// When endgame looks again at what is owed.
+    owed_at: Option<Timestamp>,
     /// When a neighbour that blocks are in hand for counts as stalled, if others wait behind it.
     stalled_at: Option<Timestamp>,
     blame: Blame,
@@ -204,6 +208,7 @@ impl Swarm {
             turns: 0,
             slots_changed: false,
             slots_unused_at: None,
+            owed_at: None,
             stalled_at: None,
             blame: Blame::default(),
             idle,
@@ -233,6 +238,7 @@ impl Swarm {
         self.idle.turn(self.now, cause);
         self.slots_unused_at = self.next_unused_slot();
         self.stalled_at = self.next_stall();
+        self.owed_at = self.is_owed().then(|| self.owed_at.unwrap_or(self.now + Span::seconds(self.pace)));
     }
 
     /// The next thing to do, `None` when all is done. Call until then after each [`Swarm::handle`].
@@ -247,7 +253,8 @@ impl Swarm {
         let tell = self.tell_at.map(|at| (at, WakeReason::TellHaves));
         let unused = self.slots_unused_at.map(|at| (at, WakeReason::UnusedSlots));
         let stall = self.stalled_at.map(|at| (at, WakeReason::Stall));
-        [Some(round), tell, unused, stall].into_iter().flatten().min_by_key(|(at, _)| *at)
+        let owed = self.owed_at.map(|at| (at, WakeReason::Owed));
+        [Some(round), tell, unused, stall, owed].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// What this peer has, verified.
@@ -439,6 +446,10 @@ impl Swarm {
         }
         if self.slots_unused_at.is_some_and(|at| at <= self.now) {
             self.pass_unused_slots();
+        }
+        if self.owed_at.is_some_and(|at| at <= self.now) {
+            self.owed_at = None;
+            self.request_from_all();
         }
         if self.next_round <= self.now {
             while self.next_round <= self.now {

@@ -5,6 +5,7 @@
 //! faster one: the request is cancelled there and made here.
 
 use super::pieces::BlockState;
+use super::time::Span;
 use super::{NeighbourId, Swarm, picker};
 use crate::node::Pipeline;
 use crate::wire::geometry::{BLOCK, Block, PieceIndex};
@@ -183,6 +184,12 @@ impl Swarm {
         })
     }
 
+    /// Whether endgame waits for blocks: nothing else may happen that makes it ask others for them.
+    pub(super) fn is_owed(&self) -> bool {
+        let owes = |neighbour: &super::neighbour::Neighbour| !neighbour.outstanding.is_empty();
+        self.policy.endgame && !self.complete && self.pieces.all_asked() && self.neighbours.values().any(owes)
+    }
+
     /// Milliseconds until `id` will have sent `block`, or a block asked of it now.
     fn wait(&mut self, id: NeighbourId, block: Option<Block>, ability: Ability) -> u64 {
         let now = self.now;
@@ -195,8 +202,15 @@ impl Swarm {
             Ability::Present => neighbour.down.over(now, RATE_WINDOW),
             Ability::Best => neighbour.down.peak(now),
         };
+        // One that owes blocks and sent none in the whole window is taken to be silent for as long again: its machine may be
+        // gone, and its rate, which is then that of a neighbour that has not sent yet, says nothing of that.
+        let silence = now - neighbour.last_block;
+        let silent = match block {
+            Some(_) if silence >= Span::seconds(RATE_WINDOW * self.pace) => silence.0 / 1_000_000,
+            _ => 0,
+        };
         // A neighbour that has not sent yet is taken to send one block a second, at the pace of one's own link.
         let rate = rate.max(u64::from(BLOCK) / self.pace);
-        (ahead as u64 + 1) * u64::from(BLOCK) * 1000 / rate
+        ((ahead as u64 + 1) * u64::from(BLOCK) * 1000 / rate).max(silent)
     }
 }

@@ -10,6 +10,7 @@ use super::pieces::BlockState;
 use super::*;
 use crate::node::{Choker as ChokerKind, Picker, Pipeline};
 use crate::seeds;
+use crate::wire::geometry::BLOCK;
 
 /// What a block is made of here: one byte.
 const GOOD: u8 = 0;
@@ -436,5 +437,31 @@ proptest! {
         }
         shell.requests.clear();
         prop_assert!(shell.is_rescued());
+    }
+}
+
+/// Two seeds, of which one is gone without a word while it owes a block: in endgame the other is asked for it within
+/// seconds, not once the connection breaks or the neighbour counts as snubbing.
+#[test]
+fn what_a_silent_neighbour_owes_is_soon_asked_of_another() {
+    let geometry = Geometry::new(4 * u64::from(BLOCK), BLOCK).expect("a small file");
+    let mut shell = Shell::new(geometry, Policy::default(), Bitfield::empty(geometry), true, 1);
+    let seeds = [shell.connect(), shell.connect()];
+    for seed in seeds {
+        shell.tell(Input::Message(seed, Message::Bitfield(Bitfield::full(geometry))));
+        shell.tell(Input::Message(seed, Message::Unchoke));
+    }
+    let owing = shell.requests.front().expect("something is asked at once").0;
+    let other = seeds.into_iter().find(|seed| *seed != owing).expect("there are two");
+    let mut waited = 0;
+    while !shell.swarm.have().is_full() {
+        while shell.serve_one(other) || !shell.to_verify.is_empty() {
+            shell.verify();
+        }
+        assert!(waited < 10, "nobody else was asked for what {owing:?} owes");
+        let (wake, _) = shell.swarm.next_wake().expect("a choke round is always next");
+        shell.now = shell.now.max(wake.0);
+        waited = shell.now / 1_000_000_000;
+        shell.tell(Input::Wake);
     }
 }

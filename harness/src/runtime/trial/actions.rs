@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use peer_image::node::NodeSpec;
+use peer_image::node::{NodeSpec, Role};
 use tokio::time::Instant;
 
 use super::clock::{Clock, nanos};
@@ -135,6 +135,18 @@ impl Driver<'_> {
             }
         }
         for (_, event) in due {
+            self.skip(event, "trial over");
+        }
+        // What agents were to do after that, the goodbyes aside, will not be heard of.
+        let elapsed = self.gate.map_or(0, |go| self.clock.mono().saturating_sub(go));
+        let role = |name: &str| self.trial.nodes.iter().find(|node| node.name == name).map(|node| node.role);
+        let is_agents = |event: &&plan::Event| {
+            role(&event.node).is_some_and(|role| event.action.actor(role) == Actor::Agent)
+                && (event.action != Action::Leave || role(&event.node) == Some(Role::Tracker))
+        };
+        let later: Vec<plan::Event> =
+            self.trial.schedule.iter().filter(|event| event.at > elapsed).filter(is_agents).cloned().collect();
+        for event in later {
             self.skip(event, "trial over");
         }
         // Of the leaves, which agents take, those that were reported came first.

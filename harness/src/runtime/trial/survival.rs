@@ -3,7 +3,7 @@
 //!
 //! In P2P every node with a verified piece is a copy of it, there or to return with it; in client-server the server alone
 //! is. What is under way when the last copy goes may still arrive, so a file counts as dead only after a while in which
-//! nothing changed.
+//! nobody told of what was missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,9 +13,11 @@ use tokio::time::Instant;
 
 use crate::plan::{Architecture, Cell, How, Keeps, Trial};
 
-/// So long after the last copy went, and after the last new piece anywhere, the file is taken for dead: more than what
-/// sockets and queues hold takes to arrive, and longer than a report.
+/// So long after the last copy went the file is taken for dead: longer than the second in which a node reports what it
+/// got, and than the tracker's and the choker's rounds take to bring together who has what.
 const GRACE: Duration = Duration::from_secs(5);
+/// And so much longer as the slowest uplink needs for what sockets and queues may hold of a node that is gone.
+const UNDER_WAY: u64 = 512 << 10;
 
 /// Which pieces are where, as far as nodes told.
 #[derive(Debug)]
@@ -25,7 +27,9 @@ pub(super) struct Survival {
     architecture: Architecture,
     server: String,
     held: BTreeMap<String, BTreeSet<u32>>,
-    /// When something last changed for the better, or a copy was last there.
+    /// How long a file must have been dead.
+    grace: Duration,
+    /// Since when it is.
     since: Option<Instant>,
 }
 
@@ -36,11 +40,13 @@ impl Survival {
     pub(super) fn new(cell: &Cell, trial: &Trial) -> Self {
         let is_server = |role| matches!(role, Role::HttpServer | Role::InitialSeed);
         let server = trial.nodes.iter().find(|node| is_server(node.role));
+        let slowest = trial.nodes.iter().filter_map(|node| Some(node.link?.up)).min().unwrap_or(1);
         Self {
             pieces: u32::try_from(trial.file.size.div_ceil(u64::from(trial.file.piece.max(1)))).unwrap_or(u32::MAX),
             architecture: cell.settings.architecture,
             server: server.map(|node| node.name.clone()).unwrap_or_default(),
             held: BTreeMap::new(),
+            grace: GRACE + Duration::from_secs((UNDER_WAY * 8).div_ceil(slowest.max(1))),
             since: None,
         }
     }
@@ -49,7 +55,6 @@ impl Survival {
     pub(super) fn got(&mut self, node: &str, pieces: &[u32]) {
         if !pieces.is_empty() {
             self.held.entry(node.to_owned()).or_default().extend(pieces);
-            self.since = None;
         }
     }
 
@@ -58,7 +63,7 @@ impl Survival {
         self.held.remove(node);
     }
 
-    /// Those of `missing` that can no longer complete, if that is so for all of them, and has been for [`GRACE`].
+    /// Those of `missing` that can no longer complete, if that is so for all of them, and has been for a while.
     /// `will_serve` tells of a node whether it is there for others, or will be.
     pub(super) fn doomed<'a>(
         &mut self,
@@ -72,7 +77,7 @@ impl Survival {
             return None;
         };
         let since = *self.since.get_or_insert(now);
-        (now.duration_since(since) >= GRACE).then_some(doomed)
+        (now.duration_since(since) >= self.grace).then_some(doomed)
     }
 
     fn without_server<'a>(
@@ -116,7 +121,7 @@ mod tests {
 
     fn survival(architecture: Architecture) -> Survival {
         let held = BTreeMap::from([("a".to_owned(), BTreeSet::from([0, 1])), ("b".to_owned(), BTreeSet::from([1, 2]))]);
-        Survival { pieces: 4, architecture, server: "server".to_owned(), held, since: None }
+        Survival { pieces: 4, architecture, server: "server".to_owned(), held, grace: GRACE, since: None }
     }
 
     #[tokio::test(start_paused = true)]

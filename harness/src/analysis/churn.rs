@@ -131,7 +131,9 @@ fn is_there(event: &Event, at: f64, observed: &Observed) -> bool {
     observed.node(&event.node).lives.iter().any(|life| {
         let go = observed.go(&event.node, life);
         let ended = |go: u64| since(life.left.map_or(life.last_mono, |(mono, _)| mono), go);
-        life.started.is_some() && go.is_some_and(|go| ended(go) >= at)
+        // Its agent acts from its boot on: before its arrival, too. What matters is that it had not ended, and had begun.
+        let began = |go: u64| life.started.is_none_or(|it| it.planned == 0 || !it.rejoined || since(it.mono, go) <= at);
+        life.started.is_some() && go.is_some_and(|go| began(go) && ended(go) >= at)
     })
 }
 

@@ -199,6 +199,13 @@ fn fate(
     if let Some(death) = death(last, exit) {
         return if began { (PeerOutcome::Died, format!("{death}; {had}")) } else { (PeerOutcome::NeverStarted, death) };
     }
+    // Whoever was waited for at last: it may have been away, to return.
+    if let Some(Outcome::Unfinishable { missing }) = &observed.outcome
+        && let Some(pieces) = missing.get(&node.name)
+    {
+        let what = if *pieces == 1 { "piece that it lacked was" } else { "pieces that it lacked were" };
+        return (PeerOutcome::Unfinishable, format!("{pieces} {what} nowhere any more; {had}"));
+    }
     if let (true, Some(departed)) = (began, departure(trial, node, observed, last)) {
         return (departed.0, format!("{}; {had}", departed.1));
     }
@@ -209,11 +216,6 @@ fn fate(
             (PeerOutcome::Unfinished, format!("the trial failed: {reason}; {had}"))
         }
         _ if !began => (PeerOutcome::NeverStarted, silence(last)),
-        Some(Outcome::Unfinishable { missing }) if missing.contains_key(&node.name) => {
-            let pieces = missing[&node.name];
-            let what = if pieces == 1 { "piece that it lacked was" } else { "pieces that it lacked were" };
-            (PeerOutcome::Unfinishable, format!("{pieces} {what} nowhere any more; {had}"))
-        }
         Some(Outcome::Unfinishable { .. }) => {
             (PeerOutcome::Unfinished, format!("the trial ended, for the file could not be completed any more; {had}"))
         }

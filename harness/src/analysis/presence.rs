@@ -20,7 +20,7 @@
 //! Where presence is not known exactly it is taken longer, which lowers the bound and keeps it true: a node begins at its
 //! planned moment, a killed one lasts until the engine said so, and one that is frozen counts as there, because the kernel
 //! goes on sending what its sockets hold. What the sockets of a node that went may still have sent is counted with its token
-//! buckets ([`UNSENT`]).
+//! buckets.
 
 use peer_image::node::{Alteration, Link, Role};
 
@@ -93,10 +93,10 @@ fn terms(architecture: Architecture, swarm: &Swarm, buckets: bool) -> Option<Vec
     let peers = completing.len() as f64;
     let bucket = |bits: f64| if buckets { bits } else { 0.0 };
     let server = || up(&swarm.server, 1.0);
-    let server_time = |bits: f64| earliest(server().collect(), bits - bucket(swarm.server.buckets.0));
+    let server_time = |bits: f64| earliest(&server().collect::<Vec<_>>(), bits - bucket(swarm.server.buckets.0));
     let download = completing.iter().map(|peer| {
         let spans = peer.spans.iter().map(|span| (span.from, span.until, span.link.down as f64));
-        earliest(spans.collect(), swarm.bits - bucket(peer.buckets.1))
+        earliest(&spans.collect::<Vec<_>>(), swarm.bits - bucket(peer.buckets.1))
     });
     let download = (Term::PeerDownload, download.fold(0.0, f64::max));
     Some(match architecture {
@@ -109,7 +109,7 @@ fn terms(architecture: Architecture, swarm: &Swarm, buckets: bool) -> Option<Vec
             };
             let extra: f64 = swarm.server.buckets.0 + helping().map(|(peer, gain)| peer.buckets.0 * gain).sum::<f64>();
             let links = server().chain(helping().flat_map(|(peer, gain)| up(peer, gain)));
-            let total = earliest(links.collect(), peers * swarm.bits - bucket(extra));
+            let total = earliest(&links.collect::<Vec<_>>(), peers * swarm.bits - bucket(extra));
             vec![(Term::ServerCopy, server_time(swarm.bits)), download, (Term::TotalUpload, total)]
         }
     })
@@ -121,7 +121,7 @@ fn up(member: &Member, gain: f64) -> impl Iterator<Item = (f64, f64, f64)> + '_ 
 }
 
 /// The earliest time by which capacities carry so many bits; infinite if they never do.
-fn earliest(capacities: Vec<(f64, f64, f64)>, bits: f64) -> f64 {
+fn earliest(capacities: &[(f64, f64, f64)], bits: f64) -> f64 {
     if bits <= 0.0 {
         return 0.0;
     }

@@ -67,8 +67,10 @@ pub(super) fn events(settings: &Settings, seed: u64, nodes: &[Node], fates: &[Fa
                 add(until, back);
             }
         }
-        for (at, link) in links(settings, seed, node).into_iter().filter(|(at, _)| *at < end) {
-            add(at, Action::Links(link));
+        for (at, link) in when_it_can(links(settings, seed, node), fate) {
+            if at < end {
+                add(at, Action::Links(link));
+            }
         }
     }
     events.sort_by(|a, b| (a.at, &a.node).cmp(&(b.at, &b.node)));
@@ -225,6 +227,25 @@ fn links(settings: &Settings, seed: u64, node: &Node) -> Vec<(u64, Link)> {
     times.into_iter().filter_map(|at| changes.iter().rev().find(|it| it.0 == at).copied()).collect()
 }
 
+/// The same, with what would come while the node's process is away, or stands still, put off until it is back: there is
+/// nobody who could do it. Of several that fall together the last counts.
+fn when_it_can(changes: Vec<(u64, Link)>, fate: &Fate) -> Vec<(u64, Link)> {
+    let mut put_off: Vec<(u64, Link)> = Vec::new();
+    for (at, link) in changes {
+        let during = |absence: &&Absence| {
+            absence.how != How::CutOff && absence.from <= at && absence.until.is_none_or(|until| at < until)
+        };
+        let at = match fate.absences.iter().find(during) {
+            Some(Absence { until: Some(until), .. }) => *until,
+            Some(_) => continue,
+            None => at,
+        };
+        put_off.retain(|(earlier, _)| *earlier < at);
+        put_off.push((at, link));
+    }
+    put_off
+}
+
 /// Seconds to nanoseconds on the grid of [`STEP`]: what is too far in the future to count is at its end.
 fn moment(seconds: f64) -> u64 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative; the cast saturates")]
@@ -289,14 +310,32 @@ mod tests {
     }
 
     #[test]
+    fn a_link_changes_when_there_is_somebody_to_change_it() {
+        let away = |from, until, how| Absence { from, until, how, keeps: Keeps::Pieces };
+        let fate = Fate {
+            arrives: 0,
+            absences: vec![
+                away(10, Some(20), How::Freeze),
+                away(30, Some(40), How::CutOff),
+                away(50, Some(60), How::Crash),
+                away(70, None, How::Leave),
+            ],
+        };
+        let link = |up| Link { up, down: up };
+        let changes = vec![(5, link(1)), (12, link(2)), (15, link(3)), (35, link(4)), (50, link(5)), (75, link(6))];
+        let expected = vec![(5, link(1)), (20, link(3)), (35, link(4)), (60, link(5))];
+        assert_eq!(when_it_can(changes, &fate), expected);
+    }
+
+    #[test]
     fn never_more_than_so_many_are_away() {
         let mut fates: Vec<Fate> =
             (1..=40).map(|n| Fate { arrives: 0, absences: absences(&churn(1.0), 3, n, 0, END) }).collect();
         let away = |fates: &[Fate], at: u64| fates.iter().filter(|fate| !fate.is_there(at)).count();
-        let moments = (0..END).step_by(500_000_000);
+        let mut moments = (0..END).step_by(500_000_000);
         assert!(moments.clone().any(|at| away(&fates, at) > 5));
         limit(&mut fates, 5);
         assert!(moments.clone().all(|at| away(&fates, at) <= 5));
-        assert!(moments.clone().any(|at| away(&fates, at) == 5));
+        assert!(moments.any(|at| away(&fates, at) == 5));
     }
 }

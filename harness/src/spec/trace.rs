@@ -189,11 +189,7 @@ fn fates(text: &str, peers: Option<u32>, timeout: Option<u64>) -> Result<BTreeMa
     }
     let mut stays: BTreeMap<Whom, Vec<Stay>> = BTreeMap::new();
     for record in reader.records() {
-        let row = record.map_err(|error| vec![Fault::new(error.to_string())]);
-        let row = match row {
-            Ok(row) => row,
-            Err(error) => return Err(error),
-        };
+        let row = record.map_err(|error| vec![Fault::new(error.to_string())])?;
         let line = row.position().map_or(0, csv::Position::line);
         let field = |name: &str| column(name).and_then(|index| row.get(index)).filter(|text| !text.is_empty());
         match stay(line, &field, peers, timeout) {

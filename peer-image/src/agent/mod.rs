@@ -168,7 +168,7 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
                     let gate::Passed { epoch, server, seat } = passed?;
                     let changed = async {
                         match surroundings {
-                            Some(surroundings) => surroundings.run(epoch, &reporter).await,
+                            Some(surroundings) => surroundings.run(epoch, spec.stay_at(epoch.now().0).1.from, &reporter).await,
                             None => std::future::pending().await,
                         }
                     };

@@ -21,7 +21,7 @@ type Done = (Change, u64, Option<String>);
 /// The thread that changes the link, waiting for the common start.
 #[derive(Debug)]
 pub struct Surroundings {
-    go: oneshot::Sender<Epoch>,
+    go: oneshot::Sender<(Epoch, u64)>,
     done: mpsc::UnboundedReceiver<Done>,
 }
 
@@ -54,15 +54,15 @@ impl Surroundings {
         Ok(Self { go, done })
     }
 
-    /// Lets the thread act, and reports what it did, for ever.
-    pub async fn run(self, epoch: Epoch, reporter: &Reporter) {
+    /// Lets the thread act for a life that begins `from` ns after the common start, and reports what it did, for ever.
+    pub async fn run(self, epoch: Epoch, from: u64, reporter: &Reporter) {
         let Self { go, mut done } = self;
         // If it is gone, nothing comes.
-        let _ = go.send(epoch);
+        let _ = go.send((epoch, from));
         while let Some((Change { at, what }, late, error)) = done.recv().await {
             reporter.emit(Event::Changed { planned: at, late, what, error });
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -70,14 +70,14 @@ async fn follow(
     shaped: &Shaped,
     nodes: u32,
     changes: Vec<Change>,
-    start: oneshot::Receiver<Epoch>,
+    start: oneshot::Receiver<(Epoch, u64)>,
     tell: mpsc::UnboundedSender<Done>,
 ) {
-    let Ok(epoch) = start.await else { return };
+    let Ok((epoch, from)) = start.await else { return };
     let mut ways = Ways::default();
     for change in changes {
         // Of a life that begins later, what is past is how it finds its link: an earlier life told of it.
-        let is_past = epoch.now().0 > change.at;
+        let is_past = change.at < from;
         if !is_past {
             clock::wait_exactly(epoch.go.saturating_add(change.at), clock::EARLY).await;
         }

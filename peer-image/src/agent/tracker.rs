@@ -101,7 +101,7 @@ impl Office {
             let late = clock::monotonic().saturating_sub(go).saturating_sub(change.at);
             self.reporter.emit(Event::Changed { planned: change.at, late, what: change.what, error: None });
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn attend(self: Rc<Self>, stream: TcpStream, from: SocketAddr) {

@@ -192,7 +192,9 @@ impl Known {
     /// Why it is not to return now; none if it is.
     pub(super) fn spared_return(&self) -> Option<&'static str> {
         let leaving = self.is_alive() && (self.crash || self.goodbye == Some(Leave::Planned));
-        if self.departed || leaving {
+        if self.gave_up {
+            Some("it had given up")
+        } else if self.departed || leaving {
             None
         } else if self.left_complete || self.goodbye == Some(Leave::Completed) {
             Some("complete")
@@ -238,7 +240,7 @@ impl Known {
         let (crash, goodbye, error) = (std::mem::take(&mut self.crash), self.goodbye.take(), self.error.take());
         let last: Vec<String> = self.last.drain(..).collect();
         self.next_seq = 0;
-        self.departed = crash || matches!(goodbye, Some(Leave::Planned | Leave::GaveUp));
+        self.departed = crash || goodbye == Some(Leave::Planned);
         self.frozen = false;
         self.left_complete = !self.departed && goodbye == Some(Leave::Completed);
         let expected = over || crash || (goodbye.is_some() && code == 0);
@@ -250,7 +252,7 @@ impl Known {
             (None, Some(line)) => format!("`{name}` ended with exit code {code}: {line}"),
             (None, None) => format!("`{name}` ended with exit code {code}"),
         };
-        if !self.departed && !self.completed {
+        if !self.departed && !self.completed && !self.gave_up {
             self.death = Some(why.clone());
         }
         End { expected, last, why, machine }

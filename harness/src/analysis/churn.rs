@@ -83,6 +83,11 @@ fn row(
     // The controller starts a node ahead of its return: what counts is when the node began.
     if matches!(event.action, Action::Rejoin(_)) && row.status == ChurnStatus::Executed {
         row.actual_s = began(event, observed).or(row.actual_s);
+        let was_over = observed.last_sign().is_none_or(|last| last < planned_s);
+        if began(event, observed).is_none() && was_over {
+            (row.status, row.actual_s, row.engine_s) = (ChurnStatus::Skipped, None, None);
+            "trial over".clone_into(&mut row.why);
+        }
     }
     row.late_s = row.actual_s.map(|actual| actual - planned_s);
     row

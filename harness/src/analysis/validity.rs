@@ -7,7 +7,7 @@
 use std::fmt;
 
 use peer_image::event::{Host, Leave};
-use peer_image::node::{Link, Role};
+use peer_image::node::{Alteration, Link, Role};
 
 use super::findings::Direction;
 use super::lives::{Life, NodeLog, Observed};
@@ -406,8 +406,10 @@ fn conserved(trial: &Trial, observed: &Observed, found: &mut Vec<Invalid>) {
             let sent = peers::sent_to(sender, &to.name);
             let received = peers::received_from(receiver, &from.name);
             let untold = |log: &NodeLog, rate: Option<u64>| killed(log) * UNTOLD_S * rate.unwrap_or(0) / 8;
-            let stayed = stayed(sender) && stayed(receiver) && observed.outcome == Some(Outcome::Completed);
-            let cuts = (sender.lives.len() + receiver.lives.len()).saturating_sub(1) as u64;
+            let stopped = stopped(observed, &from.name) + stopped(observed, &to.name);
+            let stayed =
+                stayed(sender) && stayed(receiver) && stopped == 0 && observed.outcome == Some(Outcome::Completed);
+            let cuts = (sender.lives.len() + receiver.lives.len()).saturating_sub(1) as u64 + stopped;
             // Both sides see most ends of connections; one that is cut off sees none.
             let parted = peers::parted_from(sender, &to.name).max(peers::parted_from(receiver, &from.name));
             let under_way = if stayed { UNDER_WAY * (1 + parted) } else { cuts * CUT };
@@ -431,6 +433,14 @@ fn conserved(trial: &Trial, observed: &Observed, found: &mut Vec<Invalid>) {
 fn stayed(log: &NodeLog) -> bool {
     let is_stop = |life: &Life| matches!(life.left, Some((_, Leave::Stopped)));
     log.lives.len() == 1 && log.lives.iter().all(is_stop)
+}
+
+/// How often a node's link was cut, or its process frozen: what is under way then may never come.
+fn stopped(observed: &Observed, node: &str) -> u64 {
+    let changed = observed.node(node).lives.iter().flat_map(|life| &life.changed);
+    let cuts = changed.filter(|it| it.what == Alteration::Cut && it.error.is_none()).count();
+    let freezes = observed.acted.iter().filter(|it| it.node == node && it.action == Action::Freeze).count();
+    (cuts + freezes) as u64
 }
 
 /// Lives that ended without a goodbye.

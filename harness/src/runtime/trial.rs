@@ -18,7 +18,7 @@ use std::time::Duration;
 use futures_util::stream::{self, FuturesUnordered};
 use futures_util::{StreamExt, future};
 use peer_image::node::{GATE_PORT, Gate, NodeSpec, Role};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use self::actions::{Acted, Due, act};
@@ -305,9 +305,14 @@ impl Driver<'_> {
         let timeout = seconds(self.cell.settings.timeout);
         (self.observer)(Update::Open { timeout });
         let mut due = self.due();
+        let turns: BTreeMap<String, Mutex<()>> =
+            self.trial.nodes.iter().map(|node| (node.name.clone(), Mutex::new(()))).collect();
         let mut acting = FuturesUnordered::new();
         let clock = self.clock;
-        let act = |event: plan::Event| act(deployment, clock, go, specs.get(&event.node), event);
+        let act = |event: plan::Event| {
+            let (spec, turn) = (specs.get(&event.node), turns.get(&event.node));
+            act(deployment, clock, go, spec, event, turn)
+        };
         let deadline = clock.instant(go.saturating_add(nanos(timeout)));
         let ended = self.transfer(go, &mut due, &mut acting, act, deadline).await;
         self.over = true;

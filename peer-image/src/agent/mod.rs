@@ -166,9 +166,12 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
             tokio::select! {
                 passed = gate::pass(address, &spec, &reporter, boot_id) => {
                     let gate::Passed { epoch, server, seat } = passed?;
+                    // What was planned before a return was told by the life before; before an arrival there was none.
+                    let (number, stay) = spec.stay_at(epoch.now().0);
+                    let told_from = if number == 0 { 0 } else { stay.from };
                     let changed = async {
                         match surroundings {
-                            Some(surroundings) => surroundings.run(epoch, spec.stay_at(epoch.now().0).1.from, &reporter).await,
+                            Some(surroundings) => surroundings.run(epoch, told_from, &reporter).await,
                             None => std::future::pending().await,
                         }
                     };

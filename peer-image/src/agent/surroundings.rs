@@ -54,7 +54,8 @@ impl Surroundings {
         Ok(Self { go, done })
     }
 
-    /// Lets the thread act for a life that begins `from` ns after the common start, and reports what it did, for ever.
+    /// Lets the thread act, and reports for ever what it did from `from` ns after the common start on: what was planned before
+    /// is only how this life finds its link.
     pub async fn run(self, epoch: Epoch, from: u64, reporter: &Reporter) {
         let Self { go, mut done } = self;
         // If it is gone, nothing comes.

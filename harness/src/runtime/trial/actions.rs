@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use peer_image::node::{NodeSpec, Role};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::clock::{Clock, nanos};
@@ -179,7 +180,13 @@ pub(super) async fn act<D: Deployment>(
     go: u64,
     spec: Option<&NodeSpec>,
     event: plan::Event,
+    turn: Option<&Mutex<()>>,
 ) -> Acted {
+    // One after the other, in the order in which they were due: sessions may be shorter than what begins and ends them.
+    let _turn = match turn {
+        Some(turn) => Some(turn.lock().await),
+        None => None,
+    };
     let actual = clock.mono().saturating_sub(go);
     let result = match (event.action, spec) {
         (Action::Crash, _) => deployment.kill(&event.node).await,

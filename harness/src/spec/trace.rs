@@ -141,7 +141,7 @@ pub(super) fn trace<'a>(
     let read = view.beside(&file, LENGTH_MAX);
     let fates = match read {
         Ok(text) => fates(&text, peers, timeout),
-        Err(why) => Err(vec![Fault::new(format!("`{file}` cannot be read: {why}"))]),
+        Err(why) => Err(vec![Fault::new(format!("cannot be read: {why}")).hint("a CSV file beside this one")]),
     };
     match fates {
         Ok(fates) => Some(Some(Trace { file, fates })),

@@ -252,6 +252,28 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "events: { a: { at: 3 s, who: all, what: crash, links: { up: 1 mbit, down: 1 mbit } } }",
     ),
     ("tracker that is to crash", "", "events: { quake: { at: 3 s, who: tracker, what: crash } }"),
+    (
+        "event that keeps pieces in memory",
+        "",
+        "storage: memory\nevents: { a: { at: 3 s, who: all, what: crash, for: 1 s } }",
+    ),
+    (
+        "event that keeps and does not end",
+        "",
+        "events: { a: { at: 3 s, who: all, what: freeze, for: 1 s, keeps: nothing } }",
+    ),
+    ("event that does nothing", "", "events: { a: { at: 3 s, who: all } }"),
+    ("class named as everybody", "", "classes: { all: { share: 50 % }, server: { share: 50 % } }"),
+    (
+        "sessions without number",
+        "",
+        "churn: { session: { fixed: { after: 1 ms } }, rejoin: { after: 1 ms, keeps: nothing, again: true } }",
+    ),
+    (
+        "several shares of leave",
+        "",
+        "churn: { session: { fixed: { after: 9 s } }, leave: { crash: 0.5, graceful: 0.5 } }",
+    ),
     ("trace that is not there", "", "trace: nowhere.csv"),
     ("trace and churn", "", "trace: nowhere.csv\nchurn: { session: { fixed: { after: 9 s } } }"),
     ("patience of no time", "", "give_up: { exponential: { mean: 0 s } }"),

@@ -82,9 +82,9 @@ fn row(
     }
     // The controller starts a node ahead of its return: what counts is when the node began.
     if matches!(event.action, Action::Rejoin(_)) && row.status == ChurnStatus::Executed {
-        row.actual_s = began(event, observed).or(row.actual_s);
-        let was_over = observed.last_sign().is_none_or(|last| last < planned_s);
-        if began(event, observed).is_none() && was_over {
+        let began = began(event, observed);
+        row.actual_s = began.or(row.actual_s);
+        if began.is_none() && observed.last_sign().is_none_or(|last| last < planned_s) {
             (row.status, row.actual_s, row.engine_s) = (ChurnStatus::Skipped, None, None);
             "trial over".clone_into(&mut row.why);
         }

@@ -108,7 +108,7 @@ fn lost(trial: &Trial, log: &NodeLog) -> u64 {
         let kept = match log.lives.get(i + 1).and_then(|next| next.started) {
             Some(next) => u64::from(next.pieces) * piece,
             // Whoever was there at the end of the trial still has it.
-            None if matches!(life.left, None | Some((_, Leave::Stopped))) && i >= log.exits.len() => had,
+            None if life.left.is_none() && i >= log.exits.len() => had,
             None if matches!(life.left, Some((_, Leave::Stopped))) => had,
             None => 0,
         };
@@ -259,15 +259,13 @@ fn departure(trial: &Trial, node: &Node, observed: &Observed, last: Option<&Life
     let lost_return = acted.last().filter(|acted| matches!(acted.action, Action::Rejoin(_)));
     let lost_return = lost_return.and_then(|acted| Some(format!("; its return failed: {}", acted.error.as_ref()?)));
     let lost_return = lost_return.unwrap_or_default();
-    if let Some((mono, Leave::Planned)) = last.and_then(|life| life.left) {
+    if let Some((mono, why @ (Leave::Planned | Leave::GaveUp))) = last.and_then(|life| life.left) {
         let at = last.and_then(|life| observed.go(&node.name, life)).map(|go| since(mono, go));
         let when = at.map(|at| format!(" at {at:.1} s")).unwrap_or_default();
-        return Some((PeerOutcome::Left, format!("it left{when} as planned{lost_return}")));
-    }
-    if let Some((mono, Leave::GaveUp)) = last.and_then(|life| life.left) {
-        let at = last.and_then(|life| observed.go(&node.name, life)).map(|go| since(mono, go));
-        let when = at.map(|at| format!(" at {at:.1} s")).unwrap_or_default();
-        return Some((PeerOutcome::GaveUp, format!("its patience ended{when}")));
+        return Some(match why {
+            Leave::GaveUp => (PeerOutcome::GaveUp, format!("its patience ended{when}")),
+            _ => (PeerOutcome::Left, format!("it left{when} as planned{lost_return}")),
+        });
     }
     let for_good = trial.fate(&node.name).absences.last().copied().filter(|absence| absence.until.is_none());
     if let Some(absence) = for_good.filter(|absence| !absence.how.ends_the_process()) {

@@ -22,7 +22,8 @@ const STEP: u64 = 1_000_000;
 /// What happens to each node, in the order of `nodes`.
 pub(super) fn fates(settings: &Settings, seed: u64, nodes: &[Node]) -> Vec<Fate> {
     let end = moment(settings.timeout);
-    let mut fates: Vec<Fate> = nodes.iter().map(|node| drawn(settings, seed, node, end)).collect();
+    let mut arrivals = arrivals(settings.arrivals, seed);
+    let mut fates: Vec<Fate> = nodes.iter().map(|node| drawn(settings, seed, node, end, &mut arrivals)).collect();
     if let Some(most) = settings.churn.as_ref().and_then(|churn| churn.at_most) {
         limit(&mut fates, most);
     }
@@ -79,6 +80,7 @@ pub(super) fn events(settings: &Settings, seed: u64, nodes: &[Node], fates: &[Fa
 
 /// Tells each node what its fate means for it, and what else is drawn for it.
 pub(super) fn mark(settings: &Settings, seed: u64, nodes: &mut [Node], fates: &[Fate]) {
+    let end = moment(settings.timeout);
     for (node, fate) in nodes.iter_mut().zip(fates) {
         node.to_complete &= !fate.is_gone();
         let keeps = |absence: &Absence| {
@@ -88,11 +90,12 @@ pub(super) fn mark(settings: &Settings, seed: u64, nodes: &mut [Node], fates: &[
         let (Some(class), Some(number)) = (class_of(settings, node), number(node)) else { continue };
         if let Some(linger) = class.linger {
             let drawn = linger.at(seeds::stream(seed, &format!("linger/{number}")).unit());
-            node.on_complete = OnComplete::Linger(moment(drawn));
+            // Beyond the timeout nothing happens.
+            node.on_complete = OnComplete::Linger(moment(drawn).min(end));
         }
         if let Some(give_up) = class.give_up {
-            node.patience =
-                Some(moment(give_up.at(seeds::stream(seed, &format!("patience/{number}")).unit())).max(STEP));
+            let drawn = give_up.at(seeds::stream(seed, &format!("patience/{number}")).unit());
+            node.patience = Some(moment(drawn).clamp(STEP, end));
         }
         if let Some(link) = &mut node.link {
             let draw = |what: &str| seeds::stream(seed, &format!("{what}/{number}")).unit();
@@ -112,7 +115,7 @@ fn number(node: &Node) -> Option<u32> {
 }
 
 /// What models or the trace say of one node, without regard to incidents.
-fn drawn(settings: &Settings, seed: u64, node: &Node, end: u64) -> Fate {
+fn drawn(settings: &Settings, seed: u64, node: &Node, end: u64, arrivals: &mut impl Iterator<Item = u64>) -> Fate {
     let whom = match node.role {
         Role::Tracker => Whom::Tracker,
         Role::HttpServer | Role::InitialSeed => Whom::Server,
@@ -122,24 +125,29 @@ fn drawn(settings: &Settings, seed: u64, node: &Node, end: u64) -> Fate {
         return trace.fates.get(&whom).cloned().unwrap_or_default();
     }
     let Whom::Peer(number) = whom else { return Fate::default() };
-    let arrives = arrival(settings.arrivals, seed, number);
+    let arrives = arrivals.next().unwrap_or(0);
     let absences = settings.churn.as_ref().map_or_else(Vec::new, |churn| absences(churn, seed, number, arrives, end));
     Fate { arrives, absences }
 }
 
-/// When a peer arrives, ns.
-fn arrival(arrivals: Arrivals, seed: u64, number: u32) -> u64 {
-    let draw = |number: u32| seeds::stream(seed, &format!("arrive/{number}")).unit();
-    let before = f64::from(number - 1);
-    match arrivals {
-        Arrivals::AtOnce => 0,
-        // The gaps before it, each drawn by the peer that ends it; the first is waited for, too.
-        Arrivals::Poisson { every } => moment((1..=number).map(|number| -every * draw(number).ln()).sum()),
-        Arrivals::Stagger { every } => moment(before * every),
-        Arrivals::Uniform { within } => moment(within * draw(number)),
-        Arrivals::Waves { size, every } => moment(f64::from((number - 1) / size) * every),
-        Arrivals::Decaying { mean } => moment(-mean * draw(number).ln()),
-    }
+/// When peers arrive, ns, in the order of their numbers.
+fn arrivals(arrivals: Arrivals, seed: u64) -> impl Iterator<Item = u64> {
+    let mut last = 0.0;
+    (1_u32..).map(move |number| {
+        let draw = || seeds::stream(seed, &format!("arrive/{number}")).unit();
+        match arrivals {
+            Arrivals::AtOnce => 0,
+            // Each gap is drawn by the peer that ends it; the first is waited for, too.
+            Arrivals::Poisson { every } => {
+                last -= every * draw().ln();
+                moment(last)
+            }
+            Arrivals::Stagger { every } => moment(f64::from(number - 1) * every),
+            Arrivals::Uniform { within } => moment(within * draw()),
+            Arrivals::Waves { size, every } => moment(f64::from((number - 1) / size) * every),
+            Arrivals::Decaying { mean } => moment(-mean * draw().ln()),
+        }
+    })
 }
 
 /// When a peer is away, from its arrival on.
@@ -214,17 +222,29 @@ fn strikes(incident: &Incident, seed: u64, node: &Node) -> bool {
 /// The rates that a node's link gets, and when: where an incident ends it gets its own again.
 fn links(settings: &Settings, seed: u64, node: &Node) -> Vec<(u64, Link)> {
     let Some(own) = node.link else { return Vec::new() };
-    let mut changes: Vec<(u64, Link)> = Vec::new();
-    for incident in settings.events.iter().filter(|incident| strikes(incident, seed, node)) {
-        let What::Links(link) = incident.what else { continue };
-        if let Some(lasts) = incident.lasts {
-            changes.push((incident.at.saturating_add(lasts), own));
+    let links = settings.events.iter().filter(|incident| strikes(incident, seed, node)).filter_map(|incident| {
+        let What::Links(link) = incident.what else { return None };
+        Some((incident.at, incident.lasts.map_or(u64::MAX, |lasts| incident.at.saturating_add(lasts)), link))
+    });
+    in_force(own, &links.collect::<Vec<_>>())
+}
+
+/// The rates of a link over time, given which others (from, until, which) are in force when: of several the one that began
+/// last counts, of those that began together the last in the file.
+fn in_force(own: Link, others: &[(u64, u64, Link)]) -> Vec<(u64, Link)> {
+    let times: BTreeSet<u64> =
+        others.iter().flat_map(|(from, until, _)| [*from, *until]).filter(|at| *at < u64::MAX).collect();
+    let mut before = own;
+    let mut changes = Vec::new();
+    for now in times {
+        let current = others.iter().filter(|(from, until, _)| *from <= now && now < *until);
+        let link = current.max_by_key(|(from, ..)| *from).map_or(own, |(.., link)| *link);
+        if link != before {
+            changes.push((now, link));
+            before = link;
         }
-        changes.push((incident.at, link));
     }
-    let times: BTreeSet<u64> = changes.iter().map(|(at, _)| *at).collect();
-    // Of several at one moment the last in the file counts.
-    times.into_iter().filter_map(|at| changes.iter().rev().find(|it| it.0 == at).copied()).collect()
+    changes
 }
 
 /// The same, with what would come while the node's process is away, or stands still, put off until it is back: there is
@@ -299,14 +319,20 @@ mod tests {
     #[test]
     fn poisson_gaps_have_their_mean_and_no_peer_depends_on_later_ones() {
         let arrivals = Arrivals::Poisson { every: 4.0 };
-        let last = arrival(arrivals, 1, 5_000) as f64 / 1e9;
+        let all: Vec<u64> = super::arrivals(arrivals, 1).take(5_000).collect();
+        let last = all[4_999] as f64 / 1e9;
         assert!((last / 5_000.0 - 4.0).abs() < 0.2, "{last}");
-        assert!((1..100).all(|number| arrival(arrivals, 1, number) < arrival(arrivals, 1, number + 1)));
-        let waves = Arrivals::Waves { size: 3, every: 10.0 };
-        assert_eq!(
-            (1..=7).map(|n| arrival(waves, 1, n) / 1_000_000_000).collect::<Vec<_>>(),
-            [0, 0, 0, 10, 10, 10, 20]
-        );
+        assert!(all.is_sorted());
+        let waves = super::arrivals(Arrivals::Waves { size: 3, every: 10.0 }, 1);
+        assert_eq!(waves.take(7).map(|at| at / 1_000_000_000).collect::<Vec<_>>(), [0, 0, 0, 10, 10, 10, 20]);
+    }
+
+    #[test]
+    fn the_end_of_one_change_of_links_leaves_another_in_force() {
+        let link = |up| Link { up, down: up };
+        let changes =
+            in_force(link(8), &[(5, 13, link(1)), (6, 9, link(2)), (13, 13, link(3)), (20, u64::MAX, link(4))]);
+        assert_eq!(changes, [(5, link(1)), (6, link(2)), (9, link(1)), (13, link(8)), (20, link(4))]);
     }
 
     #[test]

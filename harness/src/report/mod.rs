@@ -78,6 +78,15 @@ mod tests {
     }
 
     #[test]
+    fn no_trace_can_have_the_name_of_a_table() {
+        for (name, _) in files(&churned(), &Facts::default()) {
+            if let Some(table) = name.strip_suffix(".csv") {
+                assert!(crate::plan::trace::RESULTS.contains(&table), "{name}");
+            }
+        }
+    }
+
+    #[test]
     fn every_figure_in_the_report_is_a_file() {
         for (results, figures) in [(textbook(), 3), (churned(), 3)] {
             let files = files(&results, &Facts::default());

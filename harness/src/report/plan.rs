@@ -304,6 +304,28 @@ fn warnings(plan: &Plan, estimates: &[CellEstimate]) -> Vec<String> {
                 estimate.payload_bound_seconds,
             ));
         }
+        for event in &cell.settings.events {
+            let strikes = |trial: &Trial| trial.schedule.iter().any(|it| it.at == event.at);
+            if !cell.trials.iter().any(strikes) {
+                warnings.push(format!(
+                    "warning: {}: `events.{}` strikes nobody (hint: a larger share, or a time at which they are there)",
+                    cell.id, event.name
+                ));
+            }
+        }
+        let hasty = |trial: &Trial| {
+            let patience = trial.nodes.iter().filter(|node| node.to_complete).filter_map(|node| node.patience);
+            let seconds = |ns| std::time::Duration::from_nanos(ns).as_secs_f64();
+            patience.filter(|ns| seconds(*ns) < estimate.payload_bound_seconds).count()
+        };
+        if let Some(trial) = cell.trials.first().filter(|trial| hasty(trial) > 0) {
+            warnings.push(format!(
+                "warning: {}: {} of those who are to complete give up before the {:.1} s that all of them need at least",
+                cell.id,
+                hasty(trial),
+                estimate.payload_bound_seconds,
+            ));
+        }
         for trial in &cell.trials {
             if !trial.nodes.iter().any(|node| node.to_complete) {
                 warnings.push(format!(

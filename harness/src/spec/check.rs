@@ -216,10 +216,10 @@ fn settings<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option<Settings>
     let timeout = or_default(view, root, "timeout", TIMEOUT, values::time);
     let start_timeout = or_default(view, root, "start_timeout", START_TIMEOUT, values::time);
     let arrivals = arrivals(view, root);
-    let churn = churn(view, root, timeout, storage);
-    let events = incidents(view, root, timeout, classes.as_deref());
     let peers = classes.as_ref().map(|classes| classes.iter().map(|class| class.count).sum());
-    let trace = trace(view, root, peers, timeout);
+    let churn = churn(view, root, timeout, storage, peers);
+    let events = incidents(view, root, timeout, storage, classes.as_deref());
+    let trace = trace(view, root, peers, timeout, storage);
     let validity = validity(view, root);
     let (size, piece) = file?;
     Some(Settings {

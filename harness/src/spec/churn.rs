@@ -8,12 +8,18 @@ use super::{Churn, Rejoin, values};
 use crate::quantity::{WHOLE, show_share, show_time};
 use peer_image::node::Storage;
 
+/// Most departures of a trial, by the median cycle: more than any runtime could carry out, and a plan holds them all.
+const DEPARTURES_MAX: f64 = 100_000.0;
+/// A plan's moments are whole milliseconds.
+const SHORTEST: f64 = 0.001;
+
 /// The churn section: nothing if, noted, it is wrong; `Some(None)` if there is none.
 pub(super) fn churn<'a>(
     view: &mut View<'a, '_>,
     root: &Section<'a>,
     timeout: Option<u64>,
     storage: Option<Storage>,
+    peers: Option<u32>,
 ) -> Option<Option<Churn>> {
     if !root.entries.iter().any(|entry| entry.key == "churn") {
         return Some(None);
@@ -30,6 +36,18 @@ pub(super) fn churn<'a>(
     let warm_up = if has("warm_up") { view.read(&section, "warm_up", values::time)? } else { 0 };
     let at_most =
         if has("at_most") { Some(view.read(&section, "at_most", |v| values::whole(v, 1..=10_000))?) } else { None };
+    if let (Some(session), Some(Some(rejoin)), Some(timeout), Some(peers)) = (session, rejoin, timeout, peers)
+        && rejoin.again
+    {
+        let cycle = session.median().max(SHORTEST) + seconds(warm_up) + rejoin.after.median().max(SHORTEST);
+        let departures = seconds(timeout) / cycle * f64::from(peers);
+        if departures > DEPARTURES_MAX {
+            let fault = Fault::new(format!("so short that some {departures:.0} departures come before the timeout"));
+            let cure =
+                format!("longer sessions or absences, or a shorter `timeout`: at most {DEPARTURES_MAX} in a trial");
+            view.fault(&section, "session", fault.hint(cure));
+        }
+    }
     let [crash, freeze, cut_off] = leave?;
     Some(Some(Churn {
         session: session?,
@@ -60,10 +78,16 @@ pub(super) fn within_timeout<'a>(
     };
     if value >= seconds(timeout) {
         let fault =
-            Fault::new(format!("its {what} of {value:.0} s is not before the timeout of `{}`", show_time(timeout)))
+            Fault::new(format!("its {what} of {} is not before the timeout of `{}`", long(value), show_time(timeout)))
                 .hint("shorter times or a longer `timeout`");
         view.fault(within, key, fault);
     }
+}
+
+/// Seconds as they are read, also where a distribution with a heavy tail comes to more than any clock counts.
+fn long(seconds: f64) -> String {
+    const YEAR: f64 = 365.25 * 86_400.0;
+    if seconds < YEAR { format!("{seconds:.0} s") } else { "more than a year".to_owned() }
 }
 
 /// The shares of departures that are crashes, freezes and cuts; of all that must add up to 100 % graceful ones, or one
@@ -76,10 +100,15 @@ fn leave<'a>(view: &mut View<'a, '_>, churn: &Section<'a>) -> Option<[u64; 3]> {
     let section = view.section(churn, "leave", &KINDS)?;
     let has = |key: &str| section.entries.iter().any(|entry| entry.key == key);
     let mut shares: [Option<u64>; 4] = [None; 4];
+    let mut all_read = true;
     for (share, kind) in shares.iter_mut().zip(KINDS) {
         if has(kind) {
-            *share = Some(view.read(&section, kind, values::share)?);
+            *share = view.read(&section, kind, values::share);
+            all_read &= share.is_some();
         }
+    }
+    if !all_read {
+        return None;
     }
     let given: u64 = shares.iter().flatten().sum();
     if shares.iter().all(Option::is_none) {
@@ -122,10 +151,15 @@ fn rejoin<'a>(
         within_timeout(view, &section, "after", after, timeout);
     }
     if keeps == Some(Keeps::Pieces) && storage == Some(Storage::Memory) {
-        let fault = Fault::new("`pieces` in memory end with the process that holds them");
-        view.fault(&section, "keeps", fault.hint("`storage: none` or `storage: disk`, or `keeps: nothing`"));
+        view.fault(&section, "keeps", kept_in_memory());
     }
     Some(Some(Rejoin { after: after?, share: fraction(share), keeps: keeps?, again }))
+}
+
+/// Pieces cannot be kept where they end with their process.
+pub(super) fn kept_in_memory() -> Fault {
+    Fault::new("`pieces` in memory end with the process that holds them")
+        .hint("`storage: none` or `storage: disk`, or `keeps: nothing`")
 }
 
 /// Nanoseconds to seconds.

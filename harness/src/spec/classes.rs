@@ -85,6 +85,10 @@ pub(super) fn classes<'a>(view: &mut View<'a, '_>, root: &Section<'a>, most: u32
             let fault = Fault::new(format!("`{}` cannot name a class", entry.key)).hint("1 to 48 of a-z, 0-9 and `-`");
             view.findings.add(entry.id, &section.path_of(&entry.key), fault);
         }
+        if super::incidents::EVERYBODY.contains(&entry.key.as_str()) {
+            let fault = Fault::new(format!("`{}` means somebody else in `events`", entry.key)).hint("another name");
+            view.findings.add(entry.id, &section.path_of(&entry.key), fault);
+        }
         let known = ["share", "count", "up", "down", "on_complete", "give_up", "behaviour"];
         let Some(own) = view.section(&section, &entry.key, &known) else { continue };
         let up = own_or(view, &own, "up", has_links, up);

@@ -1,7 +1,7 @@
 //! What happens to several nodes at once, as the file has it: failures that are correlated, the server's or the
 //! tracker's end, links that change.
 
-use peer_image::node::Link;
+use peer_image::node::{Link, Storage};
 
 use super::Class;
 use super::churn::fraction;
@@ -11,11 +11,16 @@ use super::reader::{Fault, Section, View, listed};
 use super::values;
 use crate::quantity::show_time;
 
+/// Words of `who` that are no class.
+pub(super) const EVERYBODY: [&str; 3] = ["server", "tracker", "all"];
+const WHAT: &str = "`what`: `leave`, `crash`, `freeze` or `cut-off`; or `links: { up: 1 mbit, down: 8 mbit }`";
+
 /// The incidents of the file, by name in the file's order.
 pub(super) fn incidents<'a>(
     view: &mut View<'a, '_>,
     root: &Section<'a>,
     timeout: Option<u64>,
+    storage: Option<Storage>,
     classes: Option<&[Class]>,
 ) -> Option<Vec<Incident>> {
     if !root.entries.iter().any(|entry| entry.key == "events") {
@@ -30,7 +35,7 @@ pub(super) fn incidents<'a>(
         }
         let known = ["at", "who", "what", "links", "for", "keeps"];
         let Some(event) = view.section(&section, &entry.key, &known) else { continue };
-        incidents.extend(incident(view, &event, &entry.key, timeout, classes));
+        incidents.extend(incident(view, &event, &entry.key, timeout, storage, classes));
     }
     (incidents.len() == section.entries.len()).then_some(incidents)
 }
@@ -40,6 +45,7 @@ fn incident<'a>(
     event: &Section<'a>,
     name: &str,
     timeout: Option<u64>,
+    storage: Option<Storage>,
     classes: Option<&[Class]>,
 ) -> Option<Incident> {
     let has = |key: &str| event.entries.iter().any(|entry| entry.key == key);
@@ -52,13 +58,27 @@ fn incident<'a>(
             None
         }
         (false, true) => links(view, event).map(What::Links),
-        _ => {
+        (false, false) => {
+            view.fault(event, "what", Fault::new("neither `what` nor `links`").hint(WHAT));
+            None
+        }
+        (true, false) => {
             let how = view.need(event, "what", |value| values::word(value, &HOWS))?;
             let keeps = |value: &Value| values::word(value, &[("pieces", Keeps::Pieces), ("nothing", Keeps::Nothing)]);
             let keeps = if has("keeps") { view.read(event, "keeps", keeps)? } else { Keeps::Pieces };
+            let returns = how.ends_the_process() && lasts.is_some();
+            if returns && keeps == Keeps::Pieces && storage == Some(Storage::Memory) {
+                let key = if has("keeps") { "keeps" } else { "what" };
+                view.fault(event, key, super::churn::kept_in_memory());
+            }
             Some(What::Go(how, keeps))
         }
     };
+    let returns = matches!(what, Some(What::Go(how, _)) if how.ends_the_process()) && lasts.is_some();
+    if has("keeps") && what.is_some() && !returns {
+        let fault = Fault::new("nobody ends and comes back here, so there is nothing to keep");
+        view.fault(event, "keeps", fault.hint("leave it out, or `what: crash` or `leave` with `for`"));
+    }
     let (at, who, what) = (at?, who?, what?);
     if let Some(timeout) = timeout
         && at >= timeout
@@ -91,7 +111,7 @@ fn who(value: &Value, classes: Option<&[Class]>) -> Result<Who, Fault> {
     if classes.iter().any(|class| class.name == text) {
         return Ok(Who::Class(text.to_owned()));
     }
-    let mut known = vec!["server", "tracker", "all"];
+    let mut known = EVERYBODY.to_vec();
     known.extend(classes.iter().map(|class| class.name.as_str()));
     Err(Fault::new(format!("`{text}` is nobody here")).hint(format!("{}, or a share such as `30 %`", listed(&known))))
 }

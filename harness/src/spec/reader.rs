@@ -27,7 +27,27 @@ impl Fault {
 
     /// The same of another file that this one names.
     pub(super) fn within(mut self, file: &str) -> Self {
-        self.message = format!("`{file}`, {}", self.message);
+        const SHOWN: usize = 300;
+        // What stands in that file is shown on one line, and as much of it as tells which it is.
+        let mut message: String = self
+            .message
+            .chars()
+            .flat_map(|c| match c {
+                c if c.is_control() => c.escape_default().collect::<Vec<_>>(),
+                c => vec![c],
+            })
+            .collect();
+        if let Some((end, _)) = message.char_indices().nth(SHOWN) {
+            message.truncate(end);
+            message.push('…');
+        }
+        self.message = format!("`{file}`, {message}");
+        self
+    }
+
+    /// The same, with the place within that file in front.
+    pub(super) fn prefixed(mut self, place: &str) -> Self {
+        self.message.insert_str(0, place);
         self
     }
 
@@ -158,6 +178,10 @@ impl<'a, 'f> View<'a, 'f> {
     /// The text of a file beside this one, of at most so many bytes.
     pub(super) fn beside(&self, name: &str, most: u64) -> Result<String, String> {
         let path = self.directory.join(name);
+        // Another kind of file may make whoever opens it wait for ever.
+        if !std::fs::metadata(&path).map_err(|error| error.to_string())?.is_file() {
+            return Err("it is no regular file".to_owned());
+        }
         let file = std::fs::File::open(&path).map_err(|error| error.to_string())?;
         let mut text = String::new();
         let read = std::io::Read::read_to_string(&mut std::io::Read::take(file, most + 1), &mut text);

@@ -14,6 +14,7 @@
 
 use std::collections::BTreeMap;
 
+use peer_image::node::Storage;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +60,12 @@ impl std::str::FromStr for Whom {
         match text {
             "tracker" => Ok(Self::Tracker),
             "server" => Ok(Self::Server),
-            other => other.strip_prefix("peer-").unwrap_or(other).parse().map(Self::Peer).map_err(drop),
+            other => match other.strip_prefix("peer-").unwrap_or(other) {
+                digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                    digits.parse().map(Self::Peer).map_err(drop)
+                }
+                _ => Err(()),
+            },
         }
     }
 }
@@ -80,6 +86,21 @@ impl<'de> Deserialize<'de> for Whom {
 
 /// The columns, in the order in which they are written.
 pub const COLUMNS: [&str; 5] = ["peer", "arrive_s", "leave_s", "how", "keeps"];
+/// Tables that a run's directory, where the trace is kept, has of its own.
+pub const RESULTS: [&str; 10] = [
+    "summary",
+    "trials",
+    "peers",
+    "churn",
+    "classes",
+    "transfers",
+    "distribution",
+    "utilisation",
+    "population",
+    "theory",
+];
+/// After so many mistakes the rest of a trace is not read.
+const FAULTS_MAX: usize = 20;
 /// Longest trace, bytes.
 const LENGTH_MAX: u64 = 64 << 20;
 
@@ -122,6 +143,7 @@ pub(super) fn trace<'a>(
     root: &Section<'a>,
     peers: Option<u32>,
     timeout: Option<u64>,
+    storage: Option<Storage>,
 ) -> Option<Option<Trace>> {
     if view.find(root, "trace").is_none() {
         return Some(None);
@@ -138,9 +160,18 @@ pub(super) fn trace<'a>(
         view.fault(root, "trace", fault.hint("put the trace beside the experiment file, and write its name alone"));
         return None;
     }
+    let name = file.strip_suffix(".csv");
+    if name.is_none_or(|name| RESULTS.contains(&name)) {
+        let fault = Fault::new(match name {
+            Some(_) => format!("`{file}` is the name of a table of results, and would lie beside it"),
+            None => format!("`{file}` is not called `.csv`"),
+        });
+        view.fault(root, "trace", fault.hint("another name, such as `sessions.csv`"));
+        return None;
+    }
     let read = view.beside(&file, LENGTH_MAX);
     let fates = match read {
-        Ok(text) => fates(&text, peers, timeout),
+        Ok(text) => fates(&text, peers, timeout, storage),
         Err(why) => Err(vec![Fault::new(format!("cannot be read: {why}")).hint("a CSV file beside this one")]),
     };
     match fates {
@@ -160,11 +191,17 @@ struct Stay {
     arrive: u64,
     leave: Option<u64>,
     how: How,
-    keeps: Keeps,
+    /// None if nothing is said.
+    keeps: Option<Keeps>,
 }
 
 /// What a trace's text says, or everything that is wrong with it.
-fn fates(text: &str, peers: Option<u32>, timeout: Option<u64>) -> Result<BTreeMap<Whom, Fate>, Vec<Fault>> {
+fn fates(
+    text: &str,
+    peers: Option<u32>,
+    timeout: Option<u64>,
+    storage: Option<Storage>,
+) -> Result<BTreeMap<Whom, Fate>, Vec<Fault>> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|error| vec![Fault::new(error.to_string())])?.clone();
     let mut faults = Vec::new();
@@ -175,6 +212,11 @@ fn fates(text: &str, peers: Option<u32>, timeout: Option<u64>) -> Result<BTreeMa
                 Some(column) => fault.hint(format!("did you mean `{column}`?")),
                 None => fault.hint(format!("columns are {}", listed(&COLUMNS))),
             });
+        }
+    }
+    for (index, name) in header.iter().enumerate() {
+        if header.iter().take(index).any(|before| before == name) {
+            faults.push(Fault::new(format!("line 1: column `{name}` twice")).hint("each column once"));
         }
     }
     let column = |name: &str| header.iter().position(|it| it == name);
@@ -192,17 +234,25 @@ fn fates(text: &str, peers: Option<u32>, timeout: Option<u64>) -> Result<BTreeMa
         let row = record.map_err(|error| vec![Fault::new(error.to_string())])?;
         let line = row.position().map_or(0, csv::Position::line);
         let field = |name: &str| column(name).and_then(|index| row.get(index)).filter(|text| !text.is_empty());
+        if row.len() > header.len() {
+            let what = format!("line {line}: {} fields, and the first line names {}", row.len(), header.len());
+            faults.push(Fault::new(what).hint("a comma too many?"));
+            continue;
+        }
         match stay(line, &field, peers, timeout) {
             Ok((whom, stay)) => stays.entry(whom).or_default().push(stay),
             Err(fault) => faults.push(fault),
         }
-        if faults.len() >= 20 {
+        if faults.len() >= FAULTS_MAX {
+            faults.push(
+                Fault::new(format!("after {FAULTS_MAX} mistakes the rest was not read")).hint("mend these first"),
+            );
             return Err(faults);
         }
     }
     let mut fates = BTreeMap::new();
     for (whom, stays) in stays {
-        match fate(whom, &stays) {
+        match fate(whom, &stays, storage) {
             Ok(fate) => drop(fates.insert(whom, fate)),
             Err(fault) => faults.push(fault),
         }
@@ -242,11 +292,19 @@ fn stay<'r>(
         None => How::Leave,
     };
     let keeps = match field("keeps") {
-        Some(text) => word(line, "keeps", text, &[("pieces", Keeps::Pieces), ("nothing", Keeps::Nothing)])?,
-        None => Keeps::Pieces,
+        Some(text) => Some(word(line, "keeps", text, &[("pieces", Keeps::Pieces), ("nothing", Keeps::Nothing)])?),
+        None => None,
     };
     if leave.is_some_and(|leave| leave <= arrive) {
-        return Err(wrong(line, "leave_s", "it leaves before it arrives").hint("a later `leave_s`, or none"));
+        let what = if leave == Some(arrive) {
+            "it leaves at the moment of its arrival"
+        } else {
+            "it leaves before it arrives"
+        };
+        return Err(wrong(line, "leave_s", what).hint("a later `leave_s`, or none"));
+    }
+    if leave.is_none() && field("how").is_some() {
+        return Err(wrong(line, "how", "it does not leave").hint("`leave_s` says when, or leave `how` empty"));
     }
     if timeout.is_some_and(|timeout| arrive >= timeout) {
         return Err(wrong(line, "arrive_s", "it arrives after the timeout").hint("a longer `timeout`"));
@@ -279,11 +337,15 @@ fn word<T: Copy>(line: u64, field: &str, text: &str, words: &[(&str, T)]) -> Res
 }
 
 /// Stays in the file's order to what happens between them.
-fn fate(whom: Whom, stays: &[Stay]) -> Result<Fate, Fault> {
+fn fate(whom: Whom, stays: &[Stay], storage: Option<Storage>) -> Result<Fate, Fault> {
     let mut fate = Fate::default();
     for (index, stay) in stays.iter().enumerate() {
         if index == 0 {
             fate.arrives = stay.arrive;
+            if stay.keeps.is_some() {
+                let what = format!("{whom} was not there before");
+                return Err(wrong(stay.line, "keeps", what).hint("leave it empty"));
+            }
             if stay.arrive > 0 && !matches!(whom, Whom::Peer(_)) {
                 return Err(wrong(stay.line, "arrive_s", format!("the {whom} is there from the start")).hint("`0`"));
             }
@@ -291,14 +353,26 @@ fn fate(whom: Whom, stays: &[Stay]) -> Result<Fate, Fault> {
             let apart =
                 fate.absences.last_mut().filter(|absence| absence.until.is_none() && stay.arrive > absence.from);
             let Some(absence) = apart else {
-                let before = stays[index - 1].line;
-                let what = format!("{whom} is there already: the stay of line {before} has not ended");
+                let before = &stays[index - 1];
+                let what = if stay.arrive < before.arrive {
+                    format!("{whom} was there later in line {}", before.line)
+                } else {
+                    format!("{whom} is there already: the stay of line {} has not ended", before.line)
+                };
                 return Err(
                     wrong(stay.line, "arrive_s", what).hint("stays in order of time, each after the one before")
                 );
             };
             absence.until = Some(stay.arrive);
-            absence.keeps = stay.keeps;
+            if !absence.how.ends_the_process() && stay.keeps.is_some() {
+                let what = format!("{whom} loses nothing by a {}", absence.how.word());
+                return Err(wrong(stay.line, "keeps", what).hint("leave it empty"));
+            }
+            absence.keeps = stay.keeps.unwrap_or(Keeps::Pieces);
+            let in_memory = storage == Some(Storage::Memory) && matches!(whom, Whom::Peer(_));
+            if in_memory && absence.how.ends_the_process() && absence.keeps == Keeps::Pieces {
+                return Err(super::churn::kept_in_memory().prefixed(&format!("line {}, field `keeps`: ", stay.line)));
+            }
         }
         if let Some(from) = stay.leave {
             fate.absences.push(Absence { from, until: None, how: stay.how, keeps: Keeps::Pieces });
@@ -312,7 +386,7 @@ mod tests {
     use super::*;
 
     fn read(rows: &str) -> Result<BTreeMap<Whom, Fate>, Vec<Fault>> {
-        fates(&format!("peer,arrive_s,leave_s,how,keeps\n{rows}"), Some(3), Some(60_000_000_000))
+        fates(&format!("peer,arrive_s,leave_s,how,keeps\n{rows}"), Some(3), Some(60_000_000_000), None)
     }
 
     #[test]
@@ -343,6 +417,13 @@ mod tests {
                 "line 3, field `arrive_s`: peer-1 is there already: the stay of line 2 has not ended",
             ),
             ("1,5,4,,\n", "line 2, field `leave_s`: it leaves before it arrives"),
+            ("1,5,5,,\n", "line 2, field `leave_s`: it leaves at the moment of its arrival"),
+            ("1,5,,crash,\n", "line 2, field `how`: it does not leave"),
+            ("1,5,,,pieces\n", "line 2, field `keeps`: peer-1 was not there before"),
+            ("1,0,5,freeze,\n1,7,,,nothing\n", "line 3, field `keeps`: peer-1 loses nothing by a freeze"),
+            ("1,6,9,,\n1,0,5,,\n", "line 3, field `arrive_s`: peer-1 was there later in line 2"),
+            ("1,0,5,crash,,\n", "line 2: 6 fields, and the first line names 5"),
+            ("peer-+1,0,,,\n", "line 2, field `peer`: `peer-+1` is no peer"),
             ("1,-5,,,\n", "line 2, field `arrive_s`: `-5` is negative"),
             ("1,inf,,,\n", "line 2, field `arrive_s`: `inf` is not finite"),
             ("1,NaN,,,\n", "line 2, field `arrive_s`: `NaN` is not finite"),

@@ -44,7 +44,8 @@ pub(super) struct Known {
     /// Why it ended before it had the file, if it was to have it.
     pub(super) death: Option<String>,
     // Of the present life:
-    crash: bool,
+    /// Crashes that were ordered and whose ends were not taken in: the next one may be ordered before.
+    crashes: u32,
     goodbye: Option<Leave>,
     error: Option<(ErrorKind, String)>,
     next_seq: u64,
@@ -89,7 +90,7 @@ impl Roster {
             frozen: false,
             lost: false,
             death: None,
-            crash: false,
+            crashes: 0,
             goodbye: None,
             error: None,
             next_seq: 0,
@@ -181,17 +182,17 @@ impl Known {
 
     /// It is being crashed.
     pub(super) fn crash(&mut self) {
-        self.crash = true;
+        self.crashes += 1;
     }
 
     /// Its crash was refused.
     pub(super) fn crash_failed(&mut self) {
-        self.crash = false;
+        self.crashes = self.crashes.saturating_sub(1);
     }
 
     /// Why it is not to return now; none if it is.
     pub(super) fn spared_return(&self) -> Option<&'static str> {
-        let leaving = self.is_alive() && (self.crash || self.goodbye == Some(Leave::Planned));
+        let leaving = self.is_alive() && (self.crashes > 0 || self.goodbye == Some(Leave::Planned));
         if self.gave_up {
             Some("it had given up")
         } else if self.departed || leaving {
@@ -237,7 +238,9 @@ impl Known {
     /// Its life ended; `over` if the trial has.
     pub(super) fn end(&mut self, name: &str, code: i64, oom: bool, over: bool) -> End {
         self.ended += 1;
-        let (crash, goodbye, error) = (std::mem::take(&mut self.crash), self.goodbye.take(), self.error.take());
+        let crash = self.crashes > 0;
+        self.crashes = self.crashes.saturating_sub(1);
+        let (goodbye, error) = (self.goodbye.take(), self.error.take());
         let last: Vec<String> = self.last.drain(..).collect();
         self.next_seq = 0;
         self.departed = crash || goodbye == Some(Leave::Planned);

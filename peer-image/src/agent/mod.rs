@@ -151,7 +151,7 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
         reporter.emit(Event::Kernel(host::kernel().await?));
     }
     let changes_link = spec.role != Role::Tracker && !spec.changes.is_empty();
-    let surroundings =
+    let mut surroundings =
         if changes_link { Some(Surroundings::new(shaped.clone(), spec.nodes, spec.changes.clone())?) } else { None };
     let dropped = if changes_link { privileges::drop_of_thread() } else { privileges::drop_all() };
     dropped.map_err(|e| Failure::machine(e.to_string()))?;
@@ -170,7 +170,7 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
                     let (number, stay) = spec.stay_at(epoch.now().0);
                     let told_from = if number == 0 { 0 } else { stay.from };
                     let changed = async {
-                        match surroundings {
+                        match &mut surroundings {
                             Some(surroundings) => surroundings.run(epoch, told_from, &reporter).await,
                             None => std::future::pending().await,
                         }
@@ -209,6 +209,9 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
             }
         }
     };
+    if let Some(surroundings) = surroundings {
+        surroundings.end(&reporter).await;
+    }
     count(&reporter, &gauge).await;
     reporter.release();
     outcome

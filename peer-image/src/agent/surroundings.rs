@@ -21,7 +21,9 @@ type Done = (Change, u64, Option<String>);
 /// The thread that changes the link, waiting for the common start.
 #[derive(Debug)]
 pub struct Surroundings {
-    go: oneshot::Sender<(Epoch, u64)>,
+    go: Option<oneshot::Sender<(Epoch, u64)>>,
+    /// The thread ends when this is gone, after what it is about.
+    on: oneshot::Sender<()>,
     done: mpsc::UnboundedReceiver<Done>,
 }
 
@@ -33,6 +35,7 @@ impl Surroundings {
     /// If there can be no thread, or it cannot give up the other capabilities.
     pub fn new(shaped: Shaped, nodes: u32, changes: Vec<Change>) -> Result<Self, Failure> {
         let (go, start) = oneshot::channel();
+        let (on, over) = oneshot::channel();
         let (tell, done) = mpsc::unbounded_channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
         let body = move || {
@@ -43,7 +46,7 @@ impl Surroundings {
             match prepared {
                 Ok(runtime) => {
                     drop(ready.send(Ok(())));
-                    runtime.block_on(follow(&shaped, nodes, changes, start, tell));
+                    runtime.block_on(follow(&shaped, nodes, changes, start, over, tell));
                 }
                 Err(why) => drop(ready.send(Err(why))),
             }
@@ -51,20 +54,32 @@ impl Surroundings {
         let failed = |why: String| Failure::machine(format!("the link cannot be changed later: {why}"));
         thread::Builder::new().name("link".to_owned()).spawn(body).map_err(|e| failed(e.to_string()))?;
         is_ready.recv().map_err(|e| failed(e.to_string()))?.map_err(failed)?;
-        Ok(Self { go, done })
+        Ok(Self { go: Some(go), on, done })
     }
 
     /// Lets the thread act, and reports for ever what it did from `from` ns after the common start on: what was planned before
     /// is only how this life finds its link.
-    pub async fn run(self, epoch: Epoch, from: u64, reporter: &Reporter) {
-        let Self { go, mut done } = self;
+    pub async fn run(&mut self, epoch: Epoch, from: u64, reporter: &Reporter) {
         // If it is gone, nothing comes.
-        let _ = go.send((epoch, from));
-        while let Some((Change { at, what }, late, error)) = done.recv().await {
-            reporter.emit(Event::Changed { planned: at, late, what, error });
+        let _ = self.go.take().map(|go| go.send((epoch, from)));
+        while let Some(done) = self.done.recv().await {
+            tell_of(done, reporter);
         }
         std::future::pending::<()>().await;
     }
+
+    /// Ends the thread, and reports what it did until then: a node may end at the very moment at which its link changes.
+    pub async fn end(self, reporter: &Reporter) {
+        let Self { go, on, mut done } = self;
+        drop((go, on));
+        while let Some(done) = done.recv().await {
+            tell_of(done, reporter);
+        }
+    }
+}
+
+fn tell_of((Change { at, what }, late, error): Done, reporter: &Reporter) {
+    reporter.emit(Event::Changed { planned: at, late, what, error });
 }
 
 async fn follow(
@@ -72,6 +87,7 @@ async fn follow(
     nodes: u32,
     changes: Vec<Change>,
     start: oneshot::Receiver<(Epoch, u64)>,
+    mut over: oneshot::Receiver<()>,
     tell: mpsc::UnboundedSender<Done>,
 ) {
     let Ok((epoch, from)) = start.await else { return };
@@ -80,7 +96,11 @@ async fn follow(
         // Of a life that begins later, what is past is how it finds its link: an earlier life told of it.
         let is_past = change.at < from;
         if !is_past {
-            clock::wait_exactly(epoch.go.saturating_add(change.at), clock::EARLY).await;
+            tokio::select! {
+                biased;
+                () = clock::wait_exactly(epoch.go.saturating_add(change.at), clock::EARLY) => {}
+                _ = &mut over => return,
+            }
         }
         let late = epoch.now().0.saturating_sub(change.at);
         let error = alter(shaped, nodes, &mut ways, change.what).await.err().map(|error| error.to_string());

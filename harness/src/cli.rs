@@ -19,13 +19,16 @@ pub struct Cli {
 const AFTER_HELP: &str = "\
 Exit codes: 0 fine, 1 internal error, 2 usage, 3 the experiment file is wrong (nothing was started),
 4 the machine cannot run it, 10 a trial failed, 11 a trial is INVALID (something beside the swarm may
-have decided its time), 130 and 143 stopped, after cleaning up.";
+have decided its time), 20 a threshold was crossed, 21 slower than the base or the baseline, 22 nothing
+to compare with, 23 nothing decided (where the file asks for it), 130 and 143 stopped, after cleaning up.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run experiments and write their reports
     Run(Run),
+    /// Compare two builds of the peer, or the arms of an experiment, in interleaved pairs; says which is slower
+    Compare(Compare),
     /// Show what a run would do: cells, trials, links, schedules and bounds. Touches nothing
     Plan {
         /// Experiment file
@@ -92,6 +95,31 @@ pub struct Run {
     /// Experiment files, run one after the other
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// How
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// Compare two builds of the peer, or the arms of an experiment, in interleaved pairs.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// Experiment file
+    pub file: PathBuf,
+    /// What peers and server run in the base: an image that the engine has, or a program (`./…`, `/…`). This build
+    /// unless you name one
+    #[arg(long, value_name = "IMAGE|PROGRAM")]
+    pub base: Option<String>,
+    /// The same in the arm that is compared with it
+    #[arg(long, value_name = "IMAGE|PROGRAM")]
+    pub head: Option<String>,
+    /// How
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// How experiments are run.
+#[derive(Debug, Args)]
+pub struct How {
     /// Where results go, in EXPERIMENT/TIME-HASH/
     #[arg(long, value_name = "DIR", default_value = "reports")]
     pub out: PathBuf,
@@ -101,7 +129,7 @@ pub struct Run {
     /// Go on with the latest run of these very experiments: only what is missing or INVALID is run
     #[arg(long)]
     pub resume: bool,
-    /// Trials per cell, instead of what the file says
+    /// Trials per cell, or pairs if there are arms, instead of what the file says
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeats: Option<u32>,
     /// Seed of all random choices, instead of the file's

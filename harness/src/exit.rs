@@ -1,7 +1,7 @@
 //! Exit codes of the `harness` command.
 
 /// How the command ended. Reports are written before the exit in every case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
     /// All is well.
@@ -18,10 +18,39 @@ pub enum Exit {
     Trial = 10,
     /// A trial is INVALID: something beside the swarm decided its time.
     Invalid = 11,
+    /// A threshold was crossed, or nothing was measured that it could be held to.
+    Threshold = 20,
+    /// An arm is slower than the base, or a run slower than its baseline.
+    Regressed = 21,
+    /// There is no baseline, or none that the run can be compared with, or too few pairs.
+    NotComparable = 22,
+    /// A comparison decided nothing, and the file wants one that does.
+    Inconclusive = 23,
     /// Stopped by SIGINT, after cleaning up.
     Interrupted = 130,
     /// Stopped by SIGTERM, after cleaning up.
     Terminated = 143,
+}
+
+impl Exit {
+    /// The graver of two: what was stopped before all else, then what is said of the swarm, then what is said of the
+    /// measurement.
+    #[must_use]
+    pub fn or_worse(self, other: Self) -> Self {
+        let weight = |exit| match exit {
+            Self::Fine => 0,
+            Self::Inconclusive => 1,
+            Self::NotComparable => 2,
+            Self::Invalid => 3,
+            Self::Trial => 4,
+            Self::Threshold => 5,
+            Self::Regressed => 6,
+            Self::Usage | Self::Spec | Self::Machine => 7,
+            Self::Internal => 8,
+            Self::Interrupted | Self::Terminated => 9,
+        };
+        if weight(other) > weight(self) { other } else { self }
+    }
 }
 
 impl From<Exit> for std::process::ExitCode {

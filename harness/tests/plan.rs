@@ -106,6 +106,27 @@ proptest! {
 }
 
 #[test]
+fn the_arms_of_a_cell_run_one_right_after_the_other_in_either_order() {
+    let text = churned(3, 30, 1).replace("repeats: 2\n", "") + "arms: { base: {}, head: { policy: { slots: 2 } } }\n";
+    let plan = planned(&text);
+    assert_eq!((plan.cells.len(), plan.cells[0].trials.len(), plan.order.len()), (4, 7, 28));
+    let arm =
+        |cell: &str| cell.rsplit_once("-arm-").map(|(cell, arm)| (cell.to_owned(), arm.to_owned())).expect("an arm");
+    let mut first = BTreeSet::new();
+    for pair in plan.order.chunks(2) {
+        let ((cell, one), (same, other)) = (arm(&pair[0].cell), arm(&pair[1].cell));
+        assert_eq!((cell, pair[0].repeat), (same, pair[1].repeat));
+        assert_ne!(one, other);
+        first.insert(one);
+    }
+    assert_eq!(first.len(), 2, "not always the same arm first");
+    assert_eq!(plan.contests().count(), 2);
+    // Both arms of a pair have the same fates.
+    let seeds = |cell: usize| plan.cells[cell].trials.iter().map(|trial| trial.seed).collect::<Vec<_>>();
+    assert_eq!(seeds(0), seeds(1));
+}
+
+#[test]
 fn roles_follow_the_architecture() {
     let plan = planned(&churned(3, 30, 1));
     let roles = |cell: usize| plan.cells[cell].trials[0].nodes.iter().map(|node| node.role).collect::<Vec<_>>();

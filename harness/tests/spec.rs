@@ -299,7 +299,61 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("seed out of range", "", "seed: -1"),
     ("too many nodes", "peers: 10", "peers: [900, 901, 902]\nrepeats: 1000"),
     ("not yaml", "peers: 10", "peers: [10"),
+    ("unknown metric", "", "thresholds: { distribution_tim: [median < 90 s], speed: max < 3 s }"),
+    ("threshold without its unit", "", "thresholds: { distribution_time: median < 90 }"),
+    ("threshold of another unit", "", "thresholds: { duplicates: median < 90 s, lost_bytes: max < 3 MB }"),
+    ("threshold that is no condition", "", "thresholds: { distribution_time: [90 s, median = 90 s, < 90 s, 7] }"),
+    ("threshold of no number", "", "thresholds: { distribution_time: [p95 < 90 s, p(101) < 90 s, medain < 1 s] }"),
+    ("threshold of a ratio that there is not", "", "thresholds: { download: ratio median < 1.1 }"),
+    ("threshold with a unit too many", "", "thresholds: { distribution_time: ratio median < 1.1 s }"),
+    ("no conditions", "", "thresholds: { distribution_time: [] }"),
+    ("unknown assertion", "", "assert: [all_complete, all_valid, all_valid]"),
+    ("one arm", "", "arms: { base: {} }"),
+    ("arms that are a list", "", "arms: [base, head]"),
+    ("arm with an unknown key", "", "arms: { base: {}, head: { policy: { slot: 8 }, links: { up: 3 mb } } }"),
+    ("arm with a list", "", "arms: { base: {}, head: { policy: { slots: [4, 8] } } }"),
+    ("arm with keys of the whole", "", "arms: { base: {}, head: { seed: 3, runtime: netns, thresholds: {} } }"),
+    ("arm of what varies already", "peers: 10", "peers: [5, 10]\narms: { base: {}, head: { peers: 7 } }"),
+    ("arm that is no mapping", "", "arms: { base: {}, head: fast, Third One: {} }"),
+    ("too few pairs", "", "repeats: 5\narms: { base: {}, head: {} }"),
+    ("comparison without arms", "", "compare: { base: head, max_worse: 0 % }"),
+    ("comparison of what is no time", "", "compare: { metric: fairness, pairs: 3, inconclusive: maybe }"),
+    ("base that is no arm", "", "arms: { old: {}, new: {} }\ncompare: { base: newer }"),
+    ("client of nothing", "", "client: {}"),
+    ("image in namespaces", "", "runtime: netns\nclient: { image: peer }"),
+    ("name of no image", "", "client: { image: -x y }"),
 ];
+
+#[test]
+fn arms_are_the_last_factor_and_have_the_files_keys_but_for_their_own() {
+    let arms = "arms:\n  base:\n  head: { links: { up: 3 mbit }, policy: { slots: 8 }, churn: { session: { fixed: { after: 1 min } } } }";
+    let churn = "churn: { session: { exponential: { mean: 3 s } }, share: 50 % }";
+    let spec = read(&with("peers: 10\n", &format!("peers: [5, 10]\n{arms}\n{churn}\n")));
+    assert_eq!(spec.gate.arms, ["base", "head"]);
+    assert_eq!((spec.gate.compare.base.as_str(), spec.repeats), ("base", 7));
+    assert_eq!(spec.factors.last().map(|factor| factor.key.as_str()), Some("arm"));
+    let levels: Vec<String> = spec.combinations.iter().map(|it| it.levels.join(" ")).collect();
+    assert_eq!(levels, ["5 base", "5 head", "10 base", "10 head"]);
+    let [base, head, ..] = &spec.combinations[..] else { panic!("four cells") };
+    assert_eq!((base.settings.classes[0].link.up, head.settings.classes[0].link.up), (4_000_000, 3_000_000));
+    assert_eq!((base.settings.classes[0].link.down, head.settings.classes[0].link.down), (40_000_000, 40_000_000));
+    assert_eq!((base.settings.policy.slots, head.settings.policy.slots), (4, 8));
+    // A distribution takes the place of another one, and what stands beside it stays.
+    let churn = |it: &spec::Combination| it.settings.churn.clone().expect("churn");
+    assert_eq!(churn(head).session, Distribution::Fixed { after: 60.0 });
+    assert_eq!((churn(base).share, churn(head).share), (0.5, 0.5));
+}
+
+#[test]
+fn what_results_are_held_to_is_no_factor() {
+    let text = "thresholds:\n  distribution_time: [median < 90 s, ratio p(95) <= 1.15 in p2p-*]\n  offload: min > 50 %\nassert: [all_completed, all_valid]\ncompare: { max_worse: 3 %, metric: completion, inconclusive: fail }";
+    let spec = read(&with("", text));
+    assert_eq!((spec.combinations.len(), spec.gate.thresholds.len(), spec.gate.assertions.len()), (1, 3, 2));
+    let lines: Vec<usize> = spec.gate.thresholds.iter().map(|it| it.line).collect();
+    assert_eq!(lines, [9, 9, 10]);
+    assert_eq!((spec.gate.compare.max_worse, spec.gate.compare.strict, spec.gate.compare.line), (0.03, true, 12));
+    assert!(read(VALID).gate.is_none());
+}
 
 #[test]
 fn each_mistake_is_reported_with_its_place_its_key_path_and_its_cure() {

@@ -9,6 +9,7 @@
 //! | `intermediary` | a relay between harness and engine that can spoil what passes |
 //! | `swarm`, `churn`, `behaviour` | what a trial comes to |
 //! | `validity` | what makes a trial INVALID, retries, resuming, repeating |
+//! | `gate` | what results are held to, and what follows |
 //! | `ending`, `cleaning` | what is left when something ends that should not |
 //! | `refusal` | what cannot be run, and what is said about it |
 //! | `netns` | runs without an engine, in network namespaces |
@@ -24,6 +25,7 @@ mod cleaning;
 mod ending;
 mod engine;
 mod fates;
+mod gate;
 mod intermediary;
 mod netns;
 mod node;

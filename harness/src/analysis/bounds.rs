@@ -18,7 +18,8 @@
 //!
 //! F counts file bits only, but a link also carries headers. A bound at **link rate** takes the link's rate as if
 //! all of it were payload: the textbook's figure. A bound at **payload rate** lowers every rate to its payload
-//! share, [`PAYLOAD_SHARE`]; all terms scale alike, so it is the link-rate bound divided by that share.
+//! share, [`PAYLOAD_SHARE`]; all terms scale alike, so it is the link-rate bound divided by that share. (Where nodes come
+//! late or go, [`super::presence`] has it: headers do not make anybody come later.)
 
 use peer_image::node::{Behaviour, Link};
 

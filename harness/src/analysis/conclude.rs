@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use peer_image::event::is_to_complete;
 use peer_image::node::{Behaviour, Role};
 
-use super::bounds::PAYLOAD_SHARE;
 use super::churn;
 use super::findings;
 use super::flows;
@@ -119,7 +118,7 @@ fn trial_row(
         binding_term: bound.as_ref().map(|bound| bound.term),
         head_start_s: head_start,
         ratio,
-        payload_ratio: ratio.map(|ratio| ratio * PAYLOAD_SHARE),
+        payload_ratio: distribution_time_s.zip(bound.as_ref()).map(|(time, bound)| time / bound.payload_seconds),
         efficiency: ratio.map(|ratio| 1.0 / ratio),
         launch_s: launch(trial, observed),
         start_skew_p50_s: median(&late),

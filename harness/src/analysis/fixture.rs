@@ -39,6 +39,7 @@ pub(crate) fn cell(architecture: Architecture, peers: u32, repeats: u32) -> Cell
             behaviour: Behaviour::Honest,
         }],
         policy: Policy::default(),
+        client: crate::plan::Client::default(),
         storage: Storage::None,
         congestion: "cubic".to_owned(),
         arrivals: crate::plan::Arrivals::AtOnce,
@@ -95,7 +96,46 @@ pub(crate) fn plan(cells: Vec<Cell>) -> Plan {
         retries: 0,
         cells,
         order: Vec::new(),
+        gate: crate::plan::Gate::default(),
     }
+}
+
+/// Two arms in seven pairs, of which the head is a tenth slower, and two thresholds, one of which is crossed.
+pub(crate) fn compared() -> Analysis {
+    use crate::plan::gate::{Aggregate, Asserted, Assertion, Compare, Gate, Metric, Of, Relation, Threshold};
+    let arm = |name: &str| {
+        let mut cell = cell(Architecture::P2p, 10, 7);
+        cell.id = format!("p2p-n10-arm-{name}");
+        cell.levels = vec![name.to_owned()];
+        cell
+    };
+    let threshold = |limit, text: &str| Threshold {
+        metric: Metric::DistributionTime,
+        of: Of::Value,
+        aggregate: Aggregate::Median,
+        relation: Relation::Below,
+        limit,
+        cells: "*-head".to_owned(),
+        text: text.to_owned(),
+        line: 12,
+    };
+    let mut plan = plan(vec![arm("base"), arm("head")]);
+    plan.factors = vec![crate::plan::ARM.to_owned()];
+    plan.gate = Gate {
+        arms: vec!["base".to_owned(), "head".to_owned()],
+        compare: Compare { base: "base".to_owned(), line: 9, ..Compare::default() },
+        thresholds: vec![threshold(90.0, "median < 90 s in *-head"), threshold(36.0, "median < 36 s in *-head")],
+        assertions: vec![Asserted { what: Assertion::AllCompleted, line: 14 }],
+    };
+    let mut measured = Vec::new();
+    for (cell, slower) in plan.cells.iter().zip([1.0, 1.1]) {
+        for trial in &cell.trials {
+            let luck = 1.0 + 0.004 * f64::from(trial.repeat * trial.repeat % 5);
+            let own = 1.0 + 0.001 * slower * f64::from(trial.repeat % 3);
+            measured.push(measure(cell, trial, &Log::complete(trial, 36.0 * slower * luck * own).lines));
+        }
+    }
+    analyse(&plan, measured)
 }
 
 /// The textbook's figure, as if measured: three repeats of each cell, a little above its bound.

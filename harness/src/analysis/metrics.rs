@@ -220,7 +220,7 @@ pub struct TrialRow {
     pub distribution_time_s: Option<f64>,
     /// The formula's lower limit on D at link rate, for the peers that were to complete ([`super::bounds`]).
     pub bound_s: Option<f64>,
-    /// The same at payload rate: ×1514/1448.
+    /// The same at payload rate: every rate ×1448/1514.
     pub bound_payload_s: Option<f64>,
     /// The term of the formula that binds.
     pub binding_term: Option<Term>,

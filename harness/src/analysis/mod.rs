@@ -11,13 +11,17 @@
 //! | [`flows`] | who sent how much to whom, and how full links were over time |
 //! | [`validity`] | whether a trial is to be believed |
 //! | [`findings`] | warnings as values, with the number that caused them |
+//! | [`compare`] | arms against each other: ratios, their intervals, verdicts |
+//! | [`checks`] | thresholds and assertions |
 //! | [`summary`] | a run as a whole |
 //! | [`statistics`] | quantiles, the interval of a median, outliers, fairness |
 //!
 //! This stage reads no clock, no file and no engine; it knows nothing of how results are shown.
 
 pub mod bounds;
+pub mod checks;
 mod churn;
+pub mod compare;
 pub mod conclude;
 pub mod distribution;
 pub mod findings;

@@ -82,7 +82,24 @@ pub fn bound(architecture: Architecture, swarm: &Swarm) -> Option<(Bound, f64)> 
     if !seconds.is_finite() {
         return None;
     }
-    Some((Bound { seconds, payload_seconds: seconds / PAYLOAD_SHARE, term, terms }, seconds - earliest))
+    Some((
+        Bound { seconds, payload_seconds: at_payload_rate(architecture, swarm, seconds)?, term, terms },
+        seconds - earliest,
+    ))
+}
+
+/// The same at payload rate. Headers make a transfer longer, but not the wait for whoever is not there yet: only where
+/// all are there from the start is it the link-rate bound over the payload share.
+fn at_payload_rate(architecture: Architecture, swarm: &Swarm, seconds: f64) -> Option<f64> {
+    let is_still = |member: &Member| matches!(member.spans[..], [Span { from: 0.0, until: f64::INFINITY, .. }]);
+    if std::iter::once(&swarm.server).chain(&swarm.peers).all(is_still) {
+        return Some(seconds / PAYLOAD_SHARE);
+    }
+    let with_headers = Swarm { bits: swarm.bits / PAYLOAD_SHARE, ..swarm.clone() };
+    let payload =
+        terms(architecture, &with_headers, false)?.into_iter().map(|(_, seconds)| seconds).fold(0.0, f64::max);
+    // Links that were there for the file and not for its headers say nothing: then what holds is the bound at link rate.
+    Some(if payload.is_finite() { payload } else { seconds })
 }
 
 fn terms(architecture: Architecture, swarm: &Swarm, buckets: bool) -> Option<Vec<(Term, f64)>> {
@@ -315,6 +332,19 @@ mod tests {
             Span { from: 40.0, until: ALWAYS, link: Link { up: 10, down: 10 } },
         ];
         assert_eq!(seconds_of(Architecture::P2p, &swarm), 46.0);
+    }
+
+    #[test]
+    fn headers_do_not_make_anybody_come_later() {
+        let mut swarm =
+            Swarm { bits: 100.0, server: there(0.0, ALWAYS, 50, 0), peers: vec![there(0.0, ALWAYS, 10, 20)] };
+        let payload = |swarm: &Swarm| bound(Architecture::P2p, swarm).unwrap().0.payload_seconds;
+        assert_eq!(payload(&swarm), 5.0 / PAYLOAD_SHARE);
+        swarm.peers.push(there(30.0, ALWAYS, 10, 20));
+        assert!((payload(&swarm) - (30.0 + 5.0 / PAYLOAD_SHARE)).abs() < 1e-9, "{}", payload(&swarm));
+        // It goes with the last bit of the file, and headers would have taken longer.
+        swarm.server.spans[0].until = 2.0;
+        assert_eq!(payload(&swarm), 35.0);
     }
 
     #[test]

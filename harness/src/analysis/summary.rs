@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::bounds::{self, Term};
+use super::checks::{self, CheckRow};
+use super::compare::{self, ComparisonRow};
 use super::distribution::{self, DistributionRow};
 use super::findings::{self, Finding, What};
 use super::flows::{self, TransferRow, UtilisationRow};
@@ -26,7 +28,7 @@ pub struct SummaryRow {
     pub peers: u32,
     /// Peers that D waits for: all but those that the schedule removes for good. Of several repeats the fewest.
     pub to_complete: u32,
-    /// Trials that the plan has.
+    /// Trials that the plan has, without those that a comparison no longer needed when it was decided.
     pub planned: u32,
     /// Valid trials with a distribution time: what the columns below are over.
     pub completed: u32,
@@ -160,6 +162,10 @@ pub struct Analysis {
     pub contrasts: Vec<Contrast>,
     /// Containers against network namespaces, where all else is equal.
     pub parities: Vec<Parity>,
+    /// Arms against the base.
+    pub comparisons: Vec<ComparisonRow>,
+    /// Thresholds and assertions, in the file's order.
+    pub checks: Vec<CheckRow>,
 }
 
 /// Cells that differ in N alone.
@@ -253,6 +259,8 @@ pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Ana
         over_n: Vec::new(),
         contrasts: Vec::new(),
         parities: Vec::new(),
+        comparisons: Vec::new(),
+        checks: Vec::new(),
     };
     for measured in measured {
         analysis.trials.push(measured.trial);
@@ -264,7 +272,11 @@ pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Ana
         analysis.theory.extend(measured.theory);
         analysis.findings.extend(measured.findings);
     }
-    analysis.summary = plan.cells.iter().map(|cell| summary_row(cell, &analysis.trials)).collect();
+    analysis.comparisons = compare::comparisons(plan, &analysis.trials);
+    analysis.checks = checks::checks(plan, &analysis.trials, &analysis.peers);
+    let decided = compare::decided(plan, &analysis.comparisons);
+    let row = |cell: &Cell| summary_row(cell, &analysis.trials, decided.contains(cell.id.as_str()));
+    analysis.summary = plan.cells.iter().map(row).collect();
     analysis.classes = plan.cells.iter().flat_map(|cell| classes(cell, &analysis)).collect();
     for cell in &plan.cells {
         analysis.usual.extend(flows::usual(&cell.id, &analysis.trials, &analysis.utilisation));
@@ -330,7 +342,7 @@ fn scatter(row: &SummaryRow, trials: &[TrialRow], found: &mut Vec<Finding>) {
     }
 }
 
-fn summary_row(cell: &Cell, trials: &[TrialRow]) -> SummaryRow {
+fn summary_row(cell: &Cell, trials: &[TrialRow], is_decided: bool) -> SummaryRow {
     let all: Vec<&TrialRow> = trials.iter().filter(|trial| trial.cell == cell.id).collect();
     let of = |field: fn(&TrialRow) -> Option<f64>| -> Vec<f64> {
         let completed = all.iter().filter(|trial| counts(trial));
@@ -342,8 +354,8 @@ fn summary_row(cell: &Cell, trials: &[TrialRow]) -> SummaryRow {
     let every = |field: fn(&TrialRow) -> Option<f64>| -> Vec<f64> { all.iter().filter_map(|it| field(it)).collect() };
     let times = of(|trial| trial.distribution_time_s);
     let interval = median_interval(&times);
-    let planned = count(cell.trials.len());
     let run: BTreeSet<u32> = all.iter().map(|trial| trial.repeat).collect();
+    let planned = count(if is_decided { run.len() } else { cell.trials.len() });
     let never_run = planned.saturating_sub(count(run.len()));
     // A cell that never ran still has its bound.
     let unrun = || {

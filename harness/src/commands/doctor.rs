@@ -3,6 +3,7 @@
 //! Links are tried by trials of their own whose file is next to nothing, so that only their calibration counts; what the
 //! host can carry is told from one small swarm on fast links and what the host had to do for it.
 
+use std::collections::BTreeSet;
 use tokio::sync::watch;
 
 use peer_image::event::{Event, Kernel};
@@ -104,7 +105,7 @@ async fn examine(runtime: RuntimeName, stop: &watch::Receiver<Option<Signal>>) -
     match (engine, netns) {
         (Some(engine), _) if !wants(RuntimeName::Netns) => {
             let addresses = nodes_per_network(engine.facts().get("engine.address-pools").map_or("", String::as_str));
-            let docker = engine.prepare().await?;
+            let docker = engine.prepare(&BTreeSet::new()).await?;
             good(format_args!("image {}", docker.image().0));
             // Tracker and server have addresses too.
             let room = Room {

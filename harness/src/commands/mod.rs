@@ -3,6 +3,7 @@
 //! | module | command |
 //! | --- | --- |
 //! | [`run`] | `harness run FILE…` |
+//! | [`compare`] | `harness compare FILE` |
 //! | [`mod@plan`] | `harness plan FILE` |
 //! | [`report`] | `harness report DIR` |
 //! | [`rerun`] | `harness rerun DIR` |
@@ -11,9 +12,11 @@
 //! | [`clean`] | `harness clean` |
 //!
 //! [`results`] is the directory of a run, which `run` writes and `report` reads; `sweep` runs one experiment's trials,
-//! `resume` finds what an earlier process did of them, `onlooker` shows them to a person, `places` is where they run.
+//! `resume` finds what an earlier process did of them, `onlooker` shows them to a person, `places` is where they run,
+//! `verdict` is what they come to.
 
 pub mod clean;
+pub mod compare;
 pub mod doctor;
 mod onlooker;
 mod places;
@@ -25,6 +28,7 @@ mod resume;
 pub mod run;
 pub mod schema;
 mod sweep;
+mod verdict;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
@@ -55,6 +59,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
     };
     let exit = match cli.command {
         Command::Run(arguments) => runtime.block_on(run::run(&arguments)),
+        Command::Compare(arguments) => runtime.block_on(compare::compare(&arguments)),
         Command::Plan { file, timeline } => plan::plan(&file, timeline.as_deref()),
         Command::Report { dir } => report::report(&dir),
         Command::Rerun { dir, out, runtime: name } => runtime.block_on(rerun::rerun(&dir, &out, name)),

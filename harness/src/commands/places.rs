@@ -7,11 +7,11 @@ use tokio::sync::watch;
 use super::results::Facts;
 use super::{complain, say};
 use crate::events::log::Writer;
-use crate::plan::{Cell, RuntimeName, Trial};
+use crate::plan::{Cell, Client, RuntimeName, Trial};
 use crate::runtime::docker::{Docker, Engine};
 use crate::runtime::netns::Netns;
 use crate::runtime::trial::{self, Identity, Signal, Update};
-use crate::runtime::{Runtime as _, RuntimeError};
+use crate::runtime::{Runtime as _, RuntimeError, client_fact};
 
 /// What was found that trials can run on, before anything was made.
 pub(super) struct Found {
@@ -87,16 +87,23 @@ impl Found {
         self.engine.as_ref()
     }
 
-    /// Makes ready what is to run.
+    /// Makes ready what these cells are to run.
     ///
     /// # Errors
-    /// If the peer's image cannot be built.
-    pub(super) async fn prepare(self) -> Result<Places, RuntimeError> {
-        let Self { engine, netns, auto } = self;
+    /// If an image cannot be built, or what a client is to run is not there.
+    pub(super) async fn prepare(self, cells: &[&Cell]) -> Result<Places, RuntimeError> {
+        let Self { engine, mut netns, auto } = self;
+        let clients = |name: RuntimeName| -> BTreeSet<Client> {
+            let there = cells.iter().filter(|cell| resolved(cell, auto) == name);
+            there.map(|cell| cell.settings.client.clone()).collect()
+        };
         let docker = match engine {
-            Some(engine) => Some(engine.prepare().await?),
+            Some(engine) => Some(engine.prepare(&clients(RuntimeName::Docker)).await?),
             None => None,
         };
+        if let Some(netns) = &mut netns {
+            netns.prepare(&clients(RuntimeName::Netns))?;
+        }
         if let Some((tag, true)) = docker.as_ref().map(Docker::image) {
             say(format_args!("built the image {tag}"));
         }
@@ -112,17 +119,14 @@ impl Places {
 
     /// What was found out about the place where a cell runs.
     pub(super) fn facts_of(&self, cell: &Cell) -> Facts {
-        match self.of(cell) {
+        let mut facts = match resolved(cell, self.auto) {
             RuntimeName::Netns => joined(None, self.netns.as_ref().map(|it| it.facts())),
             _ => joined(self.docker.as_ref().map(|it| it.facts()), None),
-        }
-    }
-
-    fn of(&self, cell: &Cell) -> RuntimeName {
-        match cell.settings.runtime {
-            RuntimeName::Auto => self.auto.unwrap_or_default(),
-            named => named,
-        }
+        };
+        // What other cells run is none of its business.
+        let own = client_fact(&cell.settings.client);
+        facts.retain(|key, _| !key.starts_with("client.") || *key == own);
+        facts
     }
 
     /// Runs one trial where its cell runs.
@@ -138,7 +142,7 @@ impl Places {
         observer: &mut (dyn FnMut(Update) + Send),
         stop: watch::Receiver<Option<Signal>>,
     ) -> Result<(), RuntimeError> {
-        match (self.of(cell), &self.docker, &self.netns) {
+        match (resolved(cell, self.auto), &self.docker, &self.netns) {
             (RuntimeName::Docker, Some(docker), _) => {
                 trial::run(docker, cell, trial, identity, log, observer, stop).await.map(drop)
             }
@@ -148,6 +152,14 @@ impl Places {
             // Whatever a cell names was looked for, or the run did not begin.
             (name, ..) => Err(RuntimeError::Machine(format!("the runtime {name:?} was not made ready"))),
         }
+    }
+}
+
+/// Where a cell runs, once it is known what `auto` comes to.
+fn resolved(cell: &Cell, auto: Option<RuntimeName>) -> RuntimeName {
+    match cell.settings.runtime {
+        RuntimeName::Auto => auto.unwrap_or_default(),
+        named => named,
     }
 }
 

@@ -194,7 +194,9 @@ pub fn lock(dir: &Path) -> Result<Option<File>, ResultsError> {
 /// image the tag, which its content decides, and not the id, which it gets anew whenever it is built.
 #[must_use]
 pub fn key(cell: &Cell, trial: &Trial, facts: &Facts) -> String {
-    let runtime = ["runtime", "image", "program"].map(|fact| facts.get(fact));
+    let clients = facts.iter().filter(|(fact, _)| fact.starts_with("client.")).map(|(_, value)| Some(value));
+    let runtime: Vec<Option<&String>> =
+        ["runtime", "image", "program"].into_iter().map(|fact| facts.get(fact)).chain(clients).collect();
     let text = serde_json::to_vec(&(&cell.settings, trial, runtime)).expect("string keys and finite numbers");
     hex(&Sha256::digest(text))[..16].to_owned()
 }

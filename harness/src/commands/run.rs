@@ -11,10 +11,11 @@ use super::sweep::Sweep;
 use super::{complain, resume, say};
 use crate::cli;
 use crate::exit::Exit;
-use crate::plan::{self, Plan, RuntimeName};
+use crate::plan::gate::PAIRS_MIN;
+use crate::plan::{self, Cell, Plan, RuntimeName};
 use crate::runtime::RuntimeError;
 use crate::runtime::trial::Signal;
-use crate::spec::{self, SpecError};
+use crate::spec::{self, Spec, SpecError};
 
 /// Why a run could not go on. A trial that failed is none of these.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +53,7 @@ pub async fn run(arguments: &cli::Run) -> Exit {
     let mut experiments = Vec::new();
     let mut wrong = false;
     for file in &arguments.files {
-        match load(file, arguments.repeats, arguments.seed, arguments.runtime) {
+        match load(file, arguments.how.repeats, arguments.how.seed, arguments.how.runtime) {
             Ok(experiment) => experiments.push(experiment),
             Err(error) => {
                 complain(error);
@@ -63,21 +64,26 @@ pub async fn run(arguments: &cli::Run) -> Exit {
     if wrong {
         return Exit::Spec;
     }
+    new_or_resumed(&experiments, &arguments.how).await
+}
+
+/// Runs experiments, each in a new directory or in the one that it is to go on with.
+pub(super) async fn new_or_resumed(experiments: &[Experiment], how: &cli::How) -> Exit {
     let directories = |facts: &Facts| {
         let mut directories = Vec::new();
-        for experiment in &experiments {
-            let found = if arguments.resume { resume::find(&arguments.out, experiment)? } else { None };
-            if found.is_none() && arguments.resume {
+        for experiment in experiments {
+            let found = if how.resume { resume::find(&how.out, experiment)? } else { None };
+            if found.is_none() && how.resume {
                 say(format_args!("{}: nothing to resume, a new run", experiment.plan.name));
             }
             directories.push(match found {
                 Some(run) => run,
-                None => results::create(&arguments.out, &experiment.text, &experiment.plan, facts.clone())?,
+                None => results::create(&how.out, &experiment.text, &experiment.plan, facts.clone())?,
             });
         }
         Ok(directories)
     };
-    finish(run_all(&experiments, None, directories).await.map(|(exit, _)| exit))
+    finish(run_all(experiments, None, directories).await.map(|(exit, _)| exit))
 }
 
 /// The exit code of a command that runs, after a word about what went wrong.
@@ -94,7 +100,7 @@ pub(super) enum LoadError {
     #[error(transparent)]
     Spec(#[from] SpecError),
     #[error("error: {file}: {why}")]
-    Runtime { file: String, why: String },
+    Option { file: String, why: String },
 }
 
 /// Reads and plans one file, with repeats, seed and runtime of the command line where it has them.
@@ -104,14 +110,46 @@ pub(super) fn load(
     seed: Option<u64>,
     runtime: Option<RuntimeName>,
 ) -> Result<Experiment, LoadError> {
-    let (text, mut spec) = spec::load_with_text(file)?;
+    let (text, spec) = spec::load_with_text(file)?;
+    of_spec(file, text, spec, repeats, seed, runtime)
+}
+
+/// Plans what a file's text came to.
+pub(super) fn of_spec(
+    file: &Path,
+    text: String,
+    mut spec: Spec,
+    repeats: Option<u32>,
+    seed: Option<u64>,
+    runtime: Option<RuntimeName>,
+) -> Result<Experiment, LoadError> {
     spec.repeats = repeats.unwrap_or(spec.repeats);
+    if !spec.gate.arms.is_empty() && spec.repeats < PAIRS_MIN {
+        let why = format!(
+            "with arms each repeat is a pair, and fewer than {PAIRS_MIN} decide nothing (hint: --repeats {PAIRS_MIN})"
+        );
+        return Err(LoadError::Option { file: file.display().to_string(), why });
+    }
     spec.seed = seed.unwrap_or(spec.seed);
     if let Some(runtime) = runtime {
-        let refused = |why| LoadError::Runtime { file: file.display().to_string(), why };
+        let refused = |why| LoadError::Option { file: file.display().to_string(), why };
         spec.set_runtime(runtime).map_err(refused)?;
     }
     let plan = plan::plan(&spec);
+    for threshold in &plan.gate.thresholds {
+        if !plan.cells.iter().any(|cell| threshold.means(&cell.id)) {
+            let cells = plan.cells.iter().map(|cell| cell.id.as_str()).collect::<Vec<_>>().join(", ");
+            let message = format!("`{}`, line {}, is about no cell", threshold.text, threshold.line);
+            return Err(spec::wrong(
+                &file.display().to_string(),
+                &text,
+                "thresholds",
+                message,
+                &format!("cells are {cells}"),
+            )
+            .into());
+        }
+    }
     if let Some(late) = plan::latecomer(&plan) {
         return Err(spec::wrong(
             &file.display().to_string(),
@@ -133,8 +171,8 @@ pub(super) async fn run_all(
     directories: impl FnOnce(&Facts) -> Result<Vec<Run>, ResultsError>,
 ) -> Result<(Exit, Vec<PathBuf>), RunError> {
     let stop = watch_signals().map_err(RunError::Signals)?;
-    let cells = experiments.iter().flat_map(|experiment| &experiment.plan.cells);
-    let found = places::find(&cells.map(|cell| cell.settings.runtime).collect(), auto).await?;
+    let cells: Vec<&Cell> = experiments.iter().flat_map(|experiment| &experiment.plan.cells).collect();
+    let found = places::find(&cells.iter().map(|cell| cell.settings.runtime).collect(), auto).await?;
     if let Some(engine) = found.engine() {
         let cleaned = engine.clean_dead().await?;
         if cleaned.any_removed() {
@@ -146,7 +184,7 @@ pub(super) async fn run_all(
     }
     // Before the image is built and anything starts: are the results to be kept at all?
     let mut runs = directories(&found.facts())?;
-    let places = match found.prepare().await {
+    let places = match found.prepare(&cells).await {
         Ok(places) => places,
         Err(error) => {
             // Nothing ran: nothing new is kept.
@@ -160,7 +198,7 @@ pub(super) async fn run_all(
     for (experiment, run) in experiments.iter().zip(&mut runs) {
         run.manifest.facts = places.facts();
         let mut sweep = Sweep { places: &places, plan: &experiment.plan, run, stop: &stop, measured: Vec::new() };
-        worst = worst.max(sweep.run().await?);
+        worst = worst.or_worse(sweep.run().await?);
         if stop.borrow().is_some() {
             break;
         }

@@ -11,7 +11,8 @@ use super::plan::estimates;
 use super::results::{self, Run};
 use super::resume::{self, Standing};
 use super::run::RunError;
-use super::say;
+use super::{say, verdict};
+use crate::analysis::compare;
 use crate::analysis::metrics::{Measured, Verdict};
 use crate::analysis::summary;
 use crate::events::log::Writer;
@@ -60,7 +61,7 @@ impl Sweep<'_> {
         Ok(match signal {
             Some(Signal::Interrupt) => Exit::Interrupted,
             Some(Signal::Terminate) => Exit::Terminated,
-            None => verdict(&analysis.trials),
+            None => verdict::of(&analysis, plan.gate.compare.strict),
         })
     }
 
@@ -70,7 +71,14 @@ impl Sweep<'_> {
         let turns: Vec<(&Turn, &Cell, &Trial)> = plan.turns().collect();
         let total = u32::try_from(turns.len()).expect("a plan has far fewer trials than 2^32");
         let seconds = seconds_of_turns(plan, &turns);
+        let mut told = false;
         for (number, (turn, cell, trial)) in turns.into_iter().enumerate() {
+            if self.is_decided(cell) {
+                if !std::mem::replace(&mut told, true) {
+                    progress.note("decided: further pairs of such cells are not run");
+                }
+                continue;
+            }
             let key = results::key(cell, trial, &places.facts_of(cell));
             let mut attempt = match resume::standing(self.run, plan, cell, trial, turn, &key)? {
                 Standing::Done(earlier) => {
@@ -121,6 +129,13 @@ impl Sweep<'_> {
         Ok(())
     }
 
+    /// Whether the arms of a cell are decided by what was measured so far.
+    fn is_decided(&self, cell: &Cell) -> bool {
+        let trials: Vec<_> = self.measured.iter().map(|measured| measured.trial.clone()).collect();
+        let rows = compare::comparisons(self.plan, &trials);
+        compare::decided(self.plan, &rows).contains(cell.id.as_str())
+    }
+
     async fn attempt(
         &self,
         cell: &Cell,
@@ -159,22 +174,6 @@ fn in_plans_order(plan: &Plan, measured: &[Measured]) -> Vec<Measured> {
     let cell = |m: &Measured| plan.cells.iter().position(|cell| cell.id == m.trial.cell);
     measured.sort_by_key(|m| (cell(m), m.trial.repeat, m.trial.attempt));
     measured
-}
-
-/// What the trials come to: of each, its last attempt counts. A trial that failed weighs more than one that is
-/// INVALID, because the swarm may be at fault.
-fn verdict(trials: &[crate::analysis::metrics::TrialRow]) -> Exit {
-    let is_last = |row: &&crate::analysis::metrics::TrialRow| {
-        !trials.iter().any(|it| it.cell == row.cell && it.repeat == row.repeat && it.attempt > row.attempt)
-    };
-    let ends = |verdict| trials.iter().filter(is_last).any(|row| row.verdict == verdict);
-    if ends(Verdict::Failed) || ends(Verdict::BrokenOff) {
-        Exit::Trial
-    } else if ends(Verdict::Invalid) {
-        Exit::Invalid
-    } else {
-        Exit::Fine
-    }
 }
 
 fn count(plan: &Plan) -> String {

@@ -35,6 +35,7 @@ pub(super) fn expand(spec: &Spec) -> Plan {
         retries: spec.retries,
         order: order(spec, &cells),
         cells,
+        gate: spec.gate.clone(),
     }
 }
 
@@ -44,15 +45,25 @@ fn order(spec: &Spec, cells: &[Cell]) -> Vec<Turn> {
     let bytes = |cell: &&Cell| u64::from(cell.settings.peers()).saturating_mul(cell.settings.size);
     let warm_up = cells.iter().min_by_key(bytes).filter(|_| spec.warm_up).map(|cell| turn(cell, 0));
     let mut turns: Vec<Turn> = warm_up.into_iter().collect();
+    // Arms of one cell run one right after the other, in a random order, so that both see the same machine.
+    let mut groups: Vec<&[Cell]> = cells.chunks(spec.gate.arms.len().max(1)).collect();
+    let arms = |group: &[Cell], repeat: u32| {
+        let mut turns: Vec<Turn> = group.iter().map(|cell| turn(cell, repeat)).collect();
+        if group.len() > 1 {
+            seeds::stream(spec.seed, &format!("order/{repeat}/{}", group[0].id)).shuffle(&mut turns);
+        }
+        turns
+    };
     match spec.order {
         Order::Sequential => {
-            turns.extend(cells.iter().flat_map(|cell| cell.trials.iter().map(move |trial| turn(cell, trial.repeat))));
+            turns.extend(groups.iter().flat_map(|group| (1..=spec.repeats).flat_map(|repeat| arms(group, repeat))));
         }
         Order::Interleaved => {
+            let in_order = groups.clone();
             for repeat in 1..=spec.repeats {
-                let mut block: Vec<Turn> = cells.iter().map(|cell| turn(cell, repeat)).collect();
-                seeds::stream(spec.seed, &format!("order/{repeat}")).shuffle(&mut block);
-                turns.extend(block);
+                groups.clone_from(&in_order);
+                seeds::stream(spec.seed, &format!("order/{repeat}")).shuffle(&mut groups);
+                turns.extend(groups.iter().flat_map(|group| arms(group, repeat)));
             }
         }
     }

@@ -19,9 +19,10 @@ use crate::quantity::show_rate;
 use crate::spec::Spec;
 
 // What a plan's reader needs to name without knowing the stage before it.
+pub use crate::spec::check::ARM;
 pub use crate::spec::{
-    Absence, Architecture, Arrivals, Class, Distribution, Fate, How, Keeps, LinkSpread, Order, RuntimeName, Settings,
-    Validity, trace,
+    Absence, Architecture, Arrivals, Class, Client, Distribution, Fate, Gate, How, Keeps, LinkSpread, Order,
+    RuntimeName, Settings, Validity, gate, trace,
 };
 
 /// Version of the plan's JSON; readers refuse a newer one. 2 came with arrivals, events, and more kinds of churn.
@@ -48,6 +49,9 @@ pub struct Plan {
     /// The trials in the order in which they run. Empty in plans that do not have it.
     #[serde(default)]
     pub order: Vec<Turn>,
+    /// What the results are held to.
+    #[serde(default, skip_serializing_if = "Gate::is_none")]
+    pub gate: Gate,
 }
 
 /// One trial's place in the order.
@@ -60,6 +64,17 @@ pub struct Turn {
 }
 
 impl Plan {
+    /// The cells in groups that differ in their arm alone: of each the cell of the base, and that of each other arm.
+    /// Nothing if there are no arms.
+    pub fn contests(&self) -> impl Iterator<Item = (&Cell, Vec<&Cell>)> {
+        let arms = self.gate.arms.len();
+        self.cells.chunks(arms.max(1)).filter(move |_| arms > 1).filter_map(|group| {
+            let is_base = |cell: &&Cell| cell.levels.last() == Some(&self.gate.compare.base);
+            let base = group.iter().find(is_base)?;
+            Some((base, group.iter().filter(|cell| !is_base(cell)).collect()))
+        })
+    }
+
     /// The trials in the order in which they run, the warm-up among them, which is told by its turn.
     pub fn turns(&self) -> impl Iterator<Item = (&Turn, &Cell, &Trial)> {
         self.order.iter().filter_map(|turn| {

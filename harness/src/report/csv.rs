@@ -6,6 +6,8 @@
 use std::fmt::Display;
 
 use crate::analysis::bounds::Term;
+use crate::analysis::checks::{Check, CheckRow};
+use crate::analysis::compare::{Change, ComparisonRow};
 use crate::analysis::distribution::DistributionRow;
 use crate::analysis::flows::{TransferRow, UtilisationRow};
 use crate::analysis::metrics::{ChurnRow, ChurnStatus, PeerOutcome, PeerRow, TrialOutcome, TrialRow, Verdict};
@@ -13,6 +15,7 @@ use crate::analysis::population::PopulationRow;
 use crate::analysis::summary::{self, Analysis, ClassRow, SummaryRow};
 use crate::analysis::theory::TheoryRow;
 use crate::plan::Architecture;
+use crate::plan::gate::Metric;
 
 /// One column: how to get its text from a row.
 struct Column<R> {
@@ -79,6 +82,25 @@ const POPULATION: &[Column<PopulationRow>] = columns!(PopulationRow:
 
 const THEORY: &[Column<TheoryRow>] = columns!(TheoryRow:
     cell, repeat, attempt, theory, quantity, predicted, measured, ratio, given);
+
+const COMPARISONS: &[Column<ComparisonRow>] = columns!(ComparisonRow:
+    cell, base, metric, pairs, pairs_planned, ratio, low_ratio, high_ratio, confidence_share, max_worse_share, verdict,
+    detectable_share, pairs_needed);
+
+const CHECKS: &[Column<CheckRow>] = columns!(CheckRow:
+    cell, metric, condition, value, limit, unit, outcome, why, line);
+
+/// `comparisons.csv`: one row per arm and cell.
+#[must_use]
+pub fn comparisons(analysis: &Analysis) -> String {
+    table(COMPARISONS, &[], &analysis.comparisons, |_| &[])
+}
+
+/// `checks.csv`: one row per threshold or assertion, and cell.
+#[must_use]
+pub fn checks(analysis: &Analysis) -> String {
+    table(CHECKS, &[], &analysis.checks, |_| &[])
+}
 
 /// `peers.csv`: one row per peer and trial.
 #[must_use]
@@ -150,6 +172,8 @@ pub fn columns(analysis: &Analysis) -> String {
         "transfers.csv": described("TransferRow", TRANSFERS, &[]),
         "population.csv": described("PopulationRow", POPULATION, &[]),
         "theory.csv": described("TheoryRow", THEORY, &[]),
+        "comparisons.csv": described("ComparisonRow", COMPARISONS, &[]),
+        "checks.csv": described("CheckRow", CHECKS, &[]),
         "distribution.csv": described("DistributionRow", DISTRIBUTION, &[]),
         "utilisation.csv": described("UtilisationRow", UTILISATION, &[]),
         "trials.csv": described("TrialRow", TRIALS, &analysis.factors),
@@ -175,6 +199,8 @@ fn meaning(row: &str, field: &str) -> Option<String> {
         include_str!("../analysis/metrics.rs"),
         include_str!("../analysis/population.rs"),
         include_str!("../analysis/theory.rs"),
+        include_str!("../analysis/compare.rs"),
+        include_str!("../analysis/checks.rs"),
         include_str!("../analysis/summary.rs"),
         include_str!("../analysis/flows.rs"),
         include_str!("../analysis/distribution.rs"),
@@ -240,7 +266,7 @@ macro_rules! displayed {
 }
 
 displayed! {
-    "string": String, PeerOutcome, TrialOutcome, ChurnStatus, Verdict;
+    "string": String, PeerOutcome, TrialOutcome, ChurnStatus, Verdict, Metric, Change, Check;
     "integer": u32, u64;
     "boolean": bool;
 }
@@ -305,7 +331,7 @@ mod tests {
             assert_eq!(headings, columns.iter().map(|it| it["name"].as_str().unwrap()).collect::<Vec<_>>());
         }
         assert!(trials(&analysis).lines().next().unwrap().ends_with(",file.size"));
-        assert_eq!(described.as_object().unwrap().len(), 10);
+        assert_eq!(described.as_object().unwrap().len(), 12);
         for (table, columns) in described.as_object().unwrap() {
             for column in columns.as_array().unwrap() {
                 assert!(!column["meaning"].as_str().unwrap().is_empty(), "{table}: {}", column["name"]);

@@ -11,6 +11,8 @@ use crate::analysis::metrics::{ChurnRow, ChurnStatus, PeerOutcome, PeerRow, Tria
 use crate::analysis::summary::{Analysis, SummaryRow};
 use crate::plan::Architecture;
 
+mod gate;
+
 /// Rows of a list that a report shows; the tables have all of them.
 const SHOWN: usize = 60;
 const INFALLIBLE: &str = "writing to a string cannot fail";
@@ -22,6 +24,7 @@ pub fn report(analysis: &Analysis, facts: &Facts) -> String {
     page.line(format!("# {}\n", analysis.name));
     page.line(format!("**{}**\n", escaped(&analysis.question)));
     answer(&mut page, analysis);
+    gate::gate(&mut page, analysis);
     figures(&mut page, analysis);
     cells(&mut page, analysis);
     contrasts(&mut page, analysis);
@@ -72,7 +75,8 @@ fn payload_note() -> String {
     format!(
         "- **Link rate and payload rate**: a shaped link counts Ethernet frames. A full segment at MTU 1500 (IPv4, \
          TCP with timestamps) carries {SEGMENT_PAYLOAD} bytes of file in {SEGMENT_FRAME}, so {:.2} % of a link is \
-         left for the file, and the bound at payload rate is {SEGMENT_FRAME}/{SEGMENT_PAYLOAD} of that at link rate. \
+         left for the file: the bound at payload rate is {SEGMENT_FRAME}/{SEGMENT_PAYLOAD} of that at link rate, or, where \
+         nodes come and go, that of links slower by as much. \
          Acknowledgements and protocol messages come on top: they are part of the ratio.",
         PAYLOAD_SHARE * 100.0
     )

@@ -30,6 +30,8 @@ pub const UTILISATION: &str = "utilisation.svg";
 
 /// Name of the figure of who was there.
 pub const POPULATION: &str = "population.svg";
+/// Name of the figure of arms against their base.
+pub const RATIOS: &str = "ratios.svg";
 
 /// What is known of a run besides its results: where, when and how it ran.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,6 +62,13 @@ pub fn files(analysis: &Analysis, facts: &Facts) -> Vec<(&'static str, String)> 
     files.extend(svg::completions(analysis).map(|figure| (COMPLETIONS, figure)));
     files.extend(svg::utilisation(analysis).map(|figure| (UTILISATION, figure)));
     files.extend(svg::population(analysis).map(|figure| (POPULATION, figure)));
+    files.extend(svg::ratios(analysis).map(|figure| (RATIOS, figure)));
+    if !analysis.comparisons.is_empty() {
+        files.push(("comparisons.csv", csv::comparisons(analysis)));
+    }
+    if !analysis.checks.is_empty() {
+        files.push(("checks.csv", csv::checks(analysis)));
+    }
     files.push(("report.md", markdown::report(analysis, facts)));
     files
 }
@@ -67,19 +76,19 @@ pub fn files(analysis: &Analysis, facts: &Facts) -> Vec<(&'static str, String)> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::fixture::{churned, textbook};
+    use crate::analysis::fixture::{churned, compared, textbook};
 
     #[test]
     fn the_same_results_give_the_same_files() {
         let facts = Facts::default();
-        for results in [textbook, churned] {
+        for results in [textbook, churned, compared] {
             assert_eq!(files(&results(), &facts), files(&results(), &facts));
         }
     }
 
     #[test]
     fn no_trace_can_have_the_name_of_a_table() {
-        for (name, _) in files(&churned(), &Facts::default()) {
+        for (name, _) in files(&compared(), &Facts::default()) {
             if let Some(table) = name.strip_suffix(".csv") {
                 assert!(crate::plan::trace::RESULTS.contains(&table), "{name}");
             }
@@ -88,7 +97,7 @@ mod tests {
 
     #[test]
     fn every_figure_in_the_report_is_a_file() {
-        for (results, figures) in [(textbook(), 3), (churned(), 3)] {
+        for (results, figures) in [(textbook(), 3), (churned(), 3), (compared(), 3)] {
             let files = files(&results, &Facts::default());
             let report = &files.last().unwrap().1;
             let shown =

@@ -30,6 +30,7 @@ fn of_cell(settings: &Settings) -> Vec<(String, String)> {
         server,
         classes,
         policy,
+        client,
         storage,
         congestion,
         arrivals,
@@ -57,6 +58,12 @@ fn of_cell(settings: &Settings) -> Vec<(String, String)> {
     }
     if *architecture == Architecture::P2p {
         rows.extend(of_policy(policy));
+    }
+    if !client.image.is_empty() {
+        rows.push(row("client.image", &client.image));
+    }
+    if !client.command.is_empty() {
+        rows.push(row("client.command", client.command.join(" ")));
     }
     rows.extend([row("storage", word(storage)), row("congestion", congestion)]);
     // As in `plan.json`: their parts have names of their own.

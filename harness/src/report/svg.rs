@@ -1,11 +1,12 @@
-//! The figures: the distribution time over N beside its bound, when the peers of each cell completed, and how full
-//! the links were meanwhile.
+//! The figures: the distribution time over N beside its bound, when the peers of each cell completed, how full the links
+//! were meanwhile, who was there, and arms against each other.
 //!
 //! Equal results give equal bytes. Text stays text, so that it can be read, searched and copied; the background is
 //! white, so that a dark page shows the same figure; the colours are those of Okabe & Ito, which people with any
 //! kind of colour vision can tell apart. Nothing is computed here that a table does not show.
 
 mod population;
+mod ratios;
 mod utilisation;
 
 use kuva::backend::svg::SvgBackend;
@@ -19,6 +20,7 @@ use crate::analysis::metrics::Verdict;
 use crate::analysis::summary::{Analysis, Series, SummaryRow};
 
 pub use self::population::population;
+pub use self::ratios::ratios;
 pub use self::utilisation::utilisation;
 
 /// Okabe & Ito 2008, those with enough contrast on white first.
@@ -59,7 +61,7 @@ pub fn over_n(analysis: &Analysis) -> Option<String> {
     let longest = series.iter().map(|one| one.label.chars().count()).max().unwrap_or(0);
     let right = (28.0 + 8.4 * longest as f64).clamp(190.0, 400.0);
     let frame = Frame { height: 520.0, left: 72.0, right, top: TOP, bottom: BOTTOM };
-    let layout = axes(&frame, f64::from(largest) * 1.03, ceiling(top, 6))
+    let layout = axes(&frame, (0.0, f64::from(largest) * 1.03), ceiling(top, 6))
         .with_x_label("N, peers")
         .with_y_label("distribution time, s")
         .with_x_tick_step(step(f64::from(largest), 8).max(1.0))
@@ -212,9 +214,14 @@ pub fn completions(analysis: &Analysis) -> Option<String> {
 
 /// A figure with one row per cell: its name to the left, room for a word to the right.
 fn rows_frame(cells: &[SummaryRow], row: f64) -> Frame {
-    let widest = cells.iter().map(|cell| cell.cell.chars().count()).max().unwrap_or(0);
+    rows_frame_of(&cells.iter().map(|cell| cell.cell.as_str()).collect::<Vec<_>>(), row)
+}
+
+/// The same with one row per name.
+fn rows_frame_of(names: &[&str], row: f64) -> Frame {
+    let widest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     Frame {
-        height: TOP + BOTTOM + row * cells.len() as f64,
+        height: TOP + BOTTOM + row * names.len() as f64,
         left: (28.0 + 7.2 * widest.min(NAME) as f64).max(72.0),
         right: 170.0,
         top: TOP,
@@ -224,7 +231,7 @@ fn rows_frame(cells: &[SummaryRow], row: f64) -> Frame {
 
 /// Its canvas, with time to the right and one unit of height per cell.
 fn rows_plot(frame: &Frame, cells: &[SummaryRow], end: f64) -> (Scene, ComputedLayout) {
-    let layout = axes(frame, ceiling(end, 8), cells.len() as f64)
+    let layout = axes(frame, (0.0, ceiling(end, 8)), cells.len() as f64)
         .with_x_label("time after the common start, s")
         .with_x_tick_step(step(end, 8))
         .with_y_tick_step(1.0)
@@ -312,8 +319,8 @@ fn strip(
     }
 }
 
-/// Axes from 0, with margins that do not depend on any font.
-fn axes(frame: &Frame, x_max: f64, y_max: f64) -> Layout {
+/// Axes, upwards from 0, with margins that do not depend on any font.
+fn axes(frame: &Frame, (x_min, x_max): (f64, f64), y_max: f64) -> Layout {
     let theme = Theme {
         axis_color: FADED.to_owned(),
         grid_color: "#e4e4e4".to_owned(),
@@ -321,13 +328,13 @@ fn axes(frame: &Frame, x_max: f64, y_max: f64) -> Layout {
         text_color: INK.to_owned(),
         ..Theme::light()
     };
-    Layout::new((0.0, x_max), (0.0, y_max))
+    Layout::new((x_min, x_max), (0.0, y_max))
         .with_theme(theme)
         .with_width(WIDTH)
         .with_height(frame.height)
         .with_force_margins(frame.left, frame.right)
         .with_force_margins_y(frame.top, frame.bottom)
-        .with_x_axis_min(0.0)
+        .with_x_axis_min(x_min)
         .with_x_axis_max(x_max)
         .with_y_axis_min(0.0)
         .with_y_axis_max(y_max)

@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use crate::analysis::checks::Check;
+use crate::analysis::compare::Change;
 use crate::analysis::findings::Severity;
 use crate::analysis::summary::{Analysis, SummaryRow};
 
@@ -44,7 +46,40 @@ pub fn summary(analysis: &Analysis) -> String {
     if analysis.summary.iter().any(|row| row.invalid > 0) {
         out.push_str(INVALID);
     }
+    out.push_str(&gate(analysis));
     out
+}
+
+/// What the results were held to, a line each.
+fn gate(analysis: &Analysis) -> String {
+    let compared = analysis.comparisons.iter().map(|row| {
+        let signed = |ratio: f64| format!("{:+.1}", (ratio - 1.0) * 100.0);
+        let ratio = row.ratio.map(|ratio| format!(" {} %", signed(ratio))).unwrap_or_default();
+        let interval = row.low_ratio.zip(row.high_ratio);
+        let interval = interval.map(|(low, high)| format!(" [{}, {}]", signed(low), signed(high))).unwrap_or_default();
+        let seen = row.detectable_share.filter(|_| row.verdict == Change::Inconclusive);
+        let seen = seen.map(|share| format!("; could have seen {:+.1} %", share * 100.0)).unwrap_or_default();
+        let more = row.pairs_needed.map(|pairs| format!(", {pairs} pairs would decide")).unwrap_or_default();
+        let (verdict, pairs) = (row.verdict.to_string().to_uppercase(), row.pairs);
+        format!("{verdict}: {} against {}:{ratio}{interval}, {pairs} pairs{seen}{more}", row.cell, row.base)
+    });
+    let checked = analysis.checks.iter().filter(|row| row.outcome != Check::Met).map(|row| {
+        let is = match row.value {
+            Some(value) => format!("it is {}{}", (value * 1e4).round() / 1e4, if row.unit == "s" { " s" } else { "" }),
+            None => row.why.clone(),
+        };
+        let outcome = row.outcome.to_string().to_uppercase();
+        format!("{outcome}: {}: {} {} (line {}): {is}", row.cell, row.metric, row.condition, row.line)
+    });
+    let lines: Vec<String> = compared.chain(checked).map(|line| wrapped(&line, WIDTH)).collect();
+    let met = analysis.checks.iter().filter(|row| row.outcome == Check::Met).count();
+    let all = analysis.checks.len();
+    let met = if all > 0 { format!("{met} of {all} conditions met\n") } else { String::new() };
+    match lines[..] {
+        [] if met.is_empty() => String::new(),
+        [] => format!("\n{met}"),
+        _ => format!("\n{}\n{met}", lines.join("\n")),
+    }
 }
 
 /// Each column as wide as its widest field; numbers to the right, words to the left.
@@ -135,7 +170,7 @@ fn wrapped(text: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::fixture::{churned, textbook};
+    use crate::analysis::fixture::{churned, compared, textbook};
 
     #[test]
     fn what_is_longer_than_a_line_goes_on_in_the_next() {
@@ -148,6 +183,7 @@ mod tests {
     fn a_run_ends_with_a_table() {
         insta::assert_snapshot!("complete", summary(&textbook()));
         insta::assert_snapshot!("churned", summary(&churned()));
+        insta::assert_snapshot!("compared", summary(&compared()));
     }
 
     #[test]

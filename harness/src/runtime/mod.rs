@@ -17,6 +17,8 @@ use peer_image::node::NodeSpec;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use crate::plan::Client;
+
 /// Where nodes can run.
 pub trait Runtime: Send + Sync {
     /// Nodes that run.
@@ -30,14 +32,22 @@ pub trait Runtime: Send + Sync {
         8
     }
 
-    /// Makes the private network of a trial. Nothing runs yet. What the deployment notices goes to `notices`.
+    /// Makes the private network of a trial, in which server and peers run `client`. Nothing runs yet. What the deployment
+    /// notices goes to `notices`.
     ///
     /// Not to be dropped before it is ready: what it has made then could be lost sight of.
     fn deploy(
         &self,
         scope: &Scope,
+        client: &Client,
         notices: mpsc::UnboundedSender<Notice>,
     ) -> impl Future<Output = Result<Self::Deployment, RuntimeError>> + Send;
+}
+
+/// Under which fact stands what a client's program is: an image's id, or a program's digest.
+#[must_use]
+pub fn client_fact(client: &Client) -> String {
+    format!("client.{}", client.label())
 }
 
 /// What everything that a trial makes is labelled with.

@@ -162,7 +162,7 @@ pub async fn run<R: Runtime>(
     let ended = if driver.stop.borrow().is_some() {
         Err(Cut::Over(Outcome::Interrupted))
     } else {
-        match runtime.deploy(&identity.scope, sender).await {
+        match runtime.deploy(&identity.scope, &cell.settings.client, sender).await {
             Ok(deployment) => {
                 let ended = driver.drive(&deployment, runtime.parallel_starts()).await;
                 driver.take_down(&deployment).await;

@@ -7,12 +7,15 @@ use std::path::Path;
 
 use peer_image::node::{Choker, Link, Picker, Pipeline, Policy, Storage};
 
+use super::arms::{Arm, arms, placed};
 use super::arrivals::arrivals;
 use super::churn::{churn, seconds};
 use super::classes::{classes, room};
+use super::client::client;
 use super::error::Problem;
 use super::factors::{self, CELLS_MAX};
 use super::file::Document;
+use super::gate::{PAIRS, PAIRS_MIN, gate};
 use super::incidents::incidents;
 use super::reader::{Fault, Findings, Section, Varying, View};
 use super::trace::trace;
@@ -24,6 +27,9 @@ use crate::quantity::show_size;
 /// sees delay grow (RFC 9406), which on an access link that carries its own acknowledgements, on a host that is busy
 /// with a whole swarm, happens by accident: a trial's time would hang on the host's jitter.
 pub const CONGESTION: &str = "reno";
+
+/// The factor that arms are the levels of; always the last one.
+pub const ARM: &str = "arm";
 
 /// The seed of an experiment that gives none: a constant, so that no result depends on an unprinted one.
 pub const SEED: u64 = 1;
@@ -47,7 +53,10 @@ const TIMEOUT: u64 = 600 * 1_000_000_000;
 /// Default of `start_timeout`, nanoseconds.
 const START_TIMEOUT: u64 = 60 * 1_000_000_000;
 
-pub(super) const KEYS: [&str; 26] = [
+/// Keys that say what results are held to, and nothing of how they are measured.
+pub(super) const GATE_KEYS: [&str; 4] = ["arms", "compare", "thresholds", "assert"];
+
+pub(super) const KEYS: [&str; 31] = [
     "name",
     "question",
     "seed",
@@ -63,6 +72,7 @@ pub(super) const KEYS: [&str; 26] = [
     "links",
     "classes",
     "policy",
+    "client",
     "storage",
     "congestion",
     "on_complete",
@@ -74,6 +84,10 @@ pub(super) const KEYS: [&str; 26] = [
     "timeout",
     "start_timeout",
     "validity",
+    "arms",
+    "compare",
+    "thresholds",
+    "assert",
 ];
 
 const ARCHITECTURES: &[(&str, Architecture)] =
@@ -94,16 +108,23 @@ const CHOKERS: &[(&str, Choker)] =
 pub fn check(document: &Document, directory: &Path) -> Result<Spec, (Vec<Problem>, bool)> {
     let mut findings = Findings::default();
     let varying = factors::factors(document, &mut findings);
-    let spec = examine(document, &varying, &mut findings, directory);
+    let arms = arms(document, &mut findings);
+    let spec = examine(document, &arms, &varying, &mut findings, directory);
     let full = findings.is_full();
     match spec {
         Some(spec) if findings.is_empty() => Ok(spec),
-        _ => Err((findings.problems(document), full)),
+        _ => Err((findings.problems(document, |id, problem| placed(&arms, id, problem)), full)),
     }
 }
 
-fn examine(document: &Document, varying: &[Varying<'_>], findings: &mut Findings, directory: &Path) -> Option<Spec> {
-    let too_many = factors::cells(varying) > CELLS_MAX;
+fn examine(
+    document: &Document,
+    arms: &[Arm],
+    varying: &[Varying<'_>],
+    findings: &mut Findings,
+    directory: &Path,
+) -> Option<Spec> {
+    let too_many = factors::cells(varying).saturating_mul(arms.len()) > CELLS_MAX;
     if too_many {
         let sizes: Vec<String> =
             varying.iter().map(|factor| format!("{} of `{}`", factor.levels.len(), factor.path)).collect();
@@ -111,16 +132,19 @@ fn examine(document: &Document, varying: &[Varying<'_>], findings: &mut Findings
         findings.add(document.root.id, "", fault.hint("fewer levels, or several experiments"));
     }
     let singles = factors::one_at_a_time(varying);
-    let mut head = None;
+    let (mut head, mut held_to) = (None, None);
     for (index, choice) in singles.iter().enumerate() {
-        let mut view = View::new(findings, varying, choice, index == 0, directory);
-        let root = view.root(document, &KEYS)?;
-        if index == 0 {
-            head = describe(&mut view, &root);
-        }
-        settings(&mut view, &root);
-        if findings.is_full() {
-            return None;
+        for (number, arm) in arms.iter().enumerate() {
+            let mut view = View::new(findings, varying, choice, index == 0, directory);
+            let root = view.root(&arm.root, &KEYS)?;
+            if (index, number) == (0, 0) {
+                head = describe(&mut view, &root, arms.len() > 1);
+                held_to = gate(&mut view, &root, document, arms);
+            }
+            settings(&mut view, &root);
+            if findings.is_full() {
+                return None;
+            }
         }
     }
     if too_many {
@@ -129,14 +153,17 @@ fn examine(document: &Document, varying: &[Varying<'_>], findings: &mut Findings
 
     let mut combinations = Vec::new();
     for choice in factors::product(varying) {
-        let mut view = View::new(findings, varying, &choice, false, directory);
-        let root = view.root(document, &KEYS)?;
-        let settings = settings(&mut view, &root);
-        if findings.is_full() {
-            return None;
+        for arm in arms {
+            let mut view = View::new(findings, varying, &choice, false, directory);
+            let root = view.root(&arm.root, &KEYS)?;
+            let settings = settings(&mut view, &root);
+            if findings.is_full() {
+                return None;
+            }
+            let levels = varying.iter().zip(&choice).map(|(factor, level)| as_written(factor, *level));
+            let levels = levels.chain(arm.name.clone()).collect();
+            combinations.extend(settings.map(|settings| Combination { levels, settings }));
         }
-        let levels = varying.iter().zip(&choice).map(|(factor, level)| as_written(factor, *level)).collect();
-        combinations.extend(settings.map(|settings| Combination { levels, settings }));
     }
     if !findings.is_empty() {
         return None;
@@ -144,6 +171,7 @@ fn examine(document: &Document, varying: &[Varying<'_>], findings: &mut Findings
     same_levels(varying, &combinations, findings);
 
     let Head { name, question, seed, repeats, warm_up, order, retries } = head?;
+    let gate = held_to?;
     let nodes: u64 = combinations.iter().map(|combination| u64::from(combination.settings.peers()) + 2).sum::<u64>()
         * u64::from(repeats);
     if nodes > NODES_MAX {
@@ -156,8 +184,9 @@ fn examine(document: &Document, varying: &[Varying<'_>], findings: &mut Findings
             key: factor.path.clone(),
             levels: (0..factor.levels.len()).map(|level| as_written(factor, level)).collect(),
         })
+        .chain((!gate.arms.is_empty()).then(|| Factor { key: ARM.to_owned(), levels: gate.arms.clone() }))
         .collect();
-    Some(Spec { name, question, seed, repeats, warm_up, order, retries, factors, combinations })
+    Some(Spec { name, question, seed, repeats, warm_up, order, retries, factors, combinations, gate })
 }
 
 fn as_written(factor: &Varying<'_>, level: usize) -> String {
@@ -192,11 +221,13 @@ struct Head {
     retries: u32,
 }
 
-fn describe<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option<Head> {
+fn describe<'a>(view: &mut View<'a, '_>, root: &Section<'a>, has_arms: bool) -> Option<Head> {
     let name = view.need(root, "name", values::name);
     let question = view.need(root, "question", values::text);
     let seed = view.read(root, "seed", |v| values::whole(v, 0..=u64::MAX)).unwrap_or(SEED);
-    let repeats = view.read(root, "repeats", |v| values::whole(v, 1..=REPEATS_MAX)).unwrap_or(1);
+    // With arms each repeat is a pair, and fewer than so many pairs decide nothing.
+    let (least, usual) = if has_arms { (PAIRS_MIN, PAIRS) } else { (1, 1) };
+    let repeats = view.read(root, "repeats", |v| values::whole(v, least..=REPEATS_MAX)).unwrap_or(usual);
     let warm_up = view.read(root, "warm_up", values::flag).unwrap_or(false);
     let order = view.read(root, "order", |v| values::word(v, ORDERS)).unwrap_or(Order::Interleaved);
     let retries = view.read(root, "retries", |v| values::whole(v, 0..=RETRIES_MAX)).unwrap_or(RETRIES);
@@ -211,6 +242,7 @@ fn settings<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option<Settings>
     let runtime = or_default(view, root, "runtime", RuntimeName::Auto, |v| values::word(v, RUNTIMES));
     let classes = classes(view, root, room(runtime.unwrap_or_default()));
     let policy = policy(view, root);
+    let client = client(view, root, runtime);
     let storage = or_default(view, root, "storage", Storage::None, |v| values::word(v, STORAGES));
     let congestion = or_default(view, root, "congestion", CONGESTION.to_owned(), values::congestion);
     let timeout = or_default(view, root, "timeout", TIMEOUT, values::time);
@@ -230,6 +262,7 @@ fn settings<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option<Settings>
         server: server?,
         classes: classes?,
         policy: policy?,
+        client: client?,
         storage: storage?,
         congestion: congestion?,
         arrivals: arrivals?,

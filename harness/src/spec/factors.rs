@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::check::GATE_KEYS;
 use super::file::{Document, Node, Value};
 use super::reader::{Fault, Findings, Varying};
 
@@ -9,7 +10,7 @@ use super::reader::{Fault, Findings, Varying};
 pub(super) const CELLS_MAX: usize = 10_000;
 
 /// Keys that describe the experiment as a whole.
-const CONSTANT: [&str; 7] = ["name", "question", "seed", "repeats", "warm_up", "order", "retries"];
+pub(super) const CONSTANT: [&str; 7] = ["name", "question", "seed", "repeats", "warm_up", "order", "retries"];
 
 /// Every list of the file as a factor, in the file's order. Those that cannot be one are noted and left out.
 pub(super) fn factors<'a>(document: &'a Document, findings: &mut Findings) -> Vec<Varying<'a>> {
@@ -25,6 +26,10 @@ fn collect<'a>(node: &'a Node, path: &str, findings: &mut Findings, factors: &mu
             // Of duplicate keys the first is read, so the others do not vary anything.
             for entry in entries.iter().filter(|entry| seen.insert(entry.key.as_str())) {
                 let path = if path.is_empty() { entry.key.clone() } else { format!("{path}.{}", entry.key) };
+                // What stands there is read as it is: a list of conditions has no levels.
+                if GATE_KEYS.contains(&path.as_str()) {
+                    continue;
+                }
                 collect(&entry.value, &path, findings, factors);
             }
         }

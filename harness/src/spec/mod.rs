@@ -2,20 +2,24 @@
 //! problem reported at once with its file, line, key path and cure.
 //!
 //! [`mod@file`] mirrors the YAML and alone knows the YAML crate; [`check`] turns it into a [`Spec`], with `reader` (keys
-//! one by one), `values` (what one value may be), `factors`, `classes`, `distribution`, `arrivals`, `churn`, `incidents`,
-//! [`trace`] and `validity`; `fate` is when one node is there; [`error`] is what goes wrong.
+//! one by one), `values` (what one value may be), `factors`, `classes`, `client`, `distribution`, `arrivals`, `churn`, `incidents`,
+//! [`trace`] and `validity`; `fate` is when one node is there; `arms` and [`gate`] are what results are held to;
+//! [`error`] is what goes wrong.
 //! [`schema`] tells editors what a file may say.
 //! This stage knows nothing of plans, engines or results.
 
+mod arms;
 mod arrivals;
 pub mod check;
 mod churn;
 mod classes;
+mod client;
 mod distribution;
 pub mod error;
 mod factors;
 mod fate;
 pub mod file;
+pub mod gate;
 mod incidents;
 mod reader;
 pub mod schema;
@@ -33,9 +37,11 @@ use serde::{Deserialize, Serialize};
 pub use arrivals::Arrivals;
 pub use classes::room;
 pub(crate) use classes::whole_kilobits;
+pub use client::Client;
 pub use distribution::Distribution;
 pub use error::SpecError;
 pub use fate::{Absence, Fate, How, Incident, Keeps, What, Who};
+pub use gate::Gate;
 pub use trace::{Trace, Whom};
 
 /// Reads and checks an experiment file.
@@ -115,6 +121,9 @@ pub struct Spec {
     pub factors: Vec<Factor>,
     /// One for each combination of levels, the last factor varying fastest.
     pub combinations: Vec<Combination>,
+    /// What the results are held to.
+    #[serde(default, skip_serializing_if = "Gate::is_none")]
+    pub gate: Gate,
 }
 
 impl Spec {
@@ -173,6 +182,9 @@ pub struct Settings {
     pub classes: Vec<Class>,
     /// How peers pick, choke and request.
     pub policy: Policy,
+    /// Which program peers and server run.
+    #[serde(default, skip_serializing_if = "Client::is_own")]
+    pub client: Client,
     /// Where nodes keep what they have.
     pub storage: Storage,
     /// TCP congestion control.

@@ -97,13 +97,15 @@ impl Findings {
         self.found.len() >= PROBLEMS_MAX
     }
 
-    /// The problems in the file's order, at most [`PROBLEMS_MAX`].
-    pub(super) fn problems(self, document: &Document) -> Vec<Problem> {
+    /// The problems in the file's order, at most [`PROBLEMS_MAX`], each as `finish` has it.
+    pub(super) fn problems(self, document: &Document, finish: impl Fn(NodeId, Problem) -> Problem) -> Vec<Problem> {
         let mut found = self.found;
         found.truncate(PROBLEMS_MAX);
         let mut problems: Vec<Problem> = found
             .into_iter()
-            .map(|(id, path, Fault { message, hint })| Problem { position: document.position(id), path, message, hint })
+            .map(|(id, path, Fault { message, hint })| {
+                finish(id, Problem { position: document.position(id), path, message, hint })
+            })
             .collect();
         problems.sort_by_key(|problem| problem.position);
         problems
@@ -192,8 +194,8 @@ impl<'a, 'f> View<'a, 'f> {
     }
 
     /// The whole file as a section.
-    pub(super) fn root(&mut self, document: &'a Document, known: &[&str]) -> Option<Section<'a>> {
-        self.mapping(&document.root, document.root.id, String::new(), Some(known))
+    pub(super) fn root(&mut self, root: &'a Node, known: &[&str]) -> Option<Section<'a>> {
+        self.mapping(root, root.id, String::new(), Some(known))
     }
 
     /// The section under a key; nothing if the key is absent.

@@ -20,7 +20,7 @@ pub fn experiment() -> Value {
             "name": { "type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,47}$", "description": "directory of the results" },
             "question": { "type": "string", "description": "what the experiment is to answer; heads the report" },
             "seed": { "type": "integer", "minimum": 0, "description": "all random choices follow from it" },
-            "repeats": { "type": "integer", "minimum": 1, "maximum": 1000, "description": "trials of each cell" },
+            "repeats": { "type": "integer", "minimum": 1, "maximum": 1000, "description": "trials of each cell; with arms pairs, at least 6, and 7 if not said" },
             "warm_up": { "type": "boolean", "description": "one trial more before all others, thrown away" },
             "order": words(&["interleaved", "sequential"], "the order of trials"),
             "retries": { "type": "integer", "minimum": 0, "maximum": 20, "description": "how often an INVALID trial is run again" },
@@ -107,6 +107,10 @@ pub fn experiment() -> Value {
                 })),
             },
             "trace": varying(json!({ "type": "string", "description": "a CSV file beside this one that says who is there when, instead of `arrivals` and `churn`" })),
+            "client": section("which program peers and server run, instead of our own", &[], json!({
+                "image": varying(json!({ "type": "string", "description": "an image that the engine has" })),
+                "command": varying(json!({ "type": "string", "description": "program and arguments: in the image, or a file of this machine" })),
+            })),
             "storage": varying(words(&["none", "memory", "disk"], "where peers keep the file")),
             "congestion": varying(json!({ "type": "string", "description": "TCP congestion control, or `system`" })),
             "timeout": varying(time("longest distribution time")),
@@ -123,6 +127,25 @@ pub fn experiment() -> Value {
                 "clock_step": varying(time("largest jump of the host's clock")),
                 "stall": varying(time("longest that a node may stand still")),
             })),
+            "arms": {
+                "type": "object",
+                "description": "variants that are compared in pairs: of each the keys in which it differs, and nothing for the base",
+                "minProperties": 2,
+                "additionalProperties": { "type": ["object", "null"] },
+            },
+            "compare": section("how arms are compared, and a run with its baseline", &[], json!({
+                "base": { "type": "string", "description": "the arm that the others are compared with; the first if not said" },
+                "metric": words(&["distribution_time", "completion", "download"], "what is compared"),
+                "max_worse": text(SHARE, "largest change for the worse that is none yet"),
+                "inconclusive": words(&["pass", "fail"], "is it a failure that nothing could be decided?"),
+            })),
+            "thresholds": {
+                "type": "object",
+                "description": "what the results of each cell must be: `median < 90 s`, `ratio p(95) <= 1.15`, `max < 2 min in p2p-*`",
+                "propertyNames": { "enum": super::gate::METRICS.map(|(name, _)| name) },
+                "additionalProperties": varying(json!({ "type": "string" })),
+            },
+            "assert": varying(words(&["all_completed", "all_valid"], "what must hold of each trial")),
         }),
     );
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
@@ -141,7 +164,7 @@ fn section(description: &str, required: &[&str], properties: Value) -> Value {
     })
 }
 
-/// One value, or a list of levels.
+/// One value, or a list: of levels, or of what all counts.
 #[expect(clippy::needless_pass_by_value, reason = "a schema is written as one nested expression")]
 fn varying(value: Value) -> Value {
     json!({ "anyOf": [value, { "type": "array", "minItems": 1, "items": value }] })

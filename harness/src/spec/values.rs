@@ -41,7 +41,7 @@ fn quantity<T>(
     }
 }
 
-fn misplaced(value: &Value, what: &str, example: &str) -> Fault {
+pub(super) fn misplaced(value: &Value, what: &str, example: &str) -> Fault {
     let shown = match value.scalar() {
         Some(text) if !text.is_empty() => format!("{} (`{text}`)", value.kind()),
         _ => value.kind().to_owned(),

@@ -165,6 +165,8 @@ pub(super) struct Container<'a> {
     pub(super) name: &'a str,
     pub(super) hostname: &'a str,
     pub(super) image: &'a str,
+    /// What is started in it, instead of the image's own.
+    pub(super) entrypoint: Option<Vec<String>>,
     pub(super) argument: String,
     pub(super) network: &'a str,
     pub(super) labels: &'a Labels,
@@ -461,6 +463,7 @@ fn body(container: Container<'_>) -> ContainerCreateBody {
     ContainerCreateBody {
         image: Some(container.image.to_owned()),
         hostname: Some(container.hostname.to_owned()),
+        entrypoint: container.entrypoint,
         cmd: Some(vec![container.argument]),
         labels: Some(labels),
         stop_signal: Some("SIGTERM".to_owned()),

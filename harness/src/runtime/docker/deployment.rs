@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use peer_image::node::{NodeSpec, Storage};
+use peer_image::node::{NodeSpec, Role, Storage};
 use tokio::sync::{RwLock, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::client::{Client, ClientError, Container, Labelled, Labels};
 use super::follow::{Position, follow};
 use super::owner::{self, Owner};
-use super::{LABEL_NODE, LABEL_RUN, LABEL_TRIAL};
+use super::{LABEL_NODE, LABEL_RUN, LABEL_TRIAL, Program};
 use crate::runtime::{Deployment, Notice, RuntimeError, Scope};
 
 /// Most processes and threads of one node.
@@ -48,7 +48,8 @@ pub struct DockerDeployment {
 #[derive(Debug)]
 struct Shared {
     client: Client,
-    image: String,
+    /// What the tracker runs, and what all others run.
+    programs: [Program; 2],
     network: String,
     /// What everything of this trial, and nothing else, bears.
     labels: Labels,
@@ -77,7 +78,7 @@ impl DockerDeployment {
     /// Makes the trial's network.
     pub(super) async fn create(
         client: Client,
-        image: String,
+        programs: [Program; 2],
         owner: &Owner,
         scope: &Scope,
         notices: mpsc::UnboundedSender<Notice>,
@@ -89,7 +90,7 @@ impl DockerDeployment {
         ]);
         let shared = Arc::new(Shared {
             client,
-            image,
+            programs,
             // Two processes may begin a run of the same experiment in the same second.
             network: format!("harness-{}-{}-{}", slug(&scope.run), owner.pid(), slug(&scope.trial)),
             labels,
@@ -142,11 +143,14 @@ impl Shared {
         let argument = serde_json::to_string(spec).map_err(|error| {
             RuntimeError::Trial(format!("cannot write the specification of `{}`: {error}", spec.name))
         })?;
+        let [own, theirs] = &self.programs;
+        let program = if spec.role == Role::Tracker { own } else { theirs };
         self.client
             .create(Container {
                 name: &self.container(&spec.name),
                 hostname: &spec.name,
-                image: &self.image,
+                image: &program.image,
+                entrypoint: program.entrypoint.clone(),
                 argument,
                 network: &self.network,
                 labels: &labels,

@@ -12,6 +12,8 @@ use super::elf;
 
 /// What the image is built from.
 const DOCKERFILE: &str = include_str!("../../../../Dockerfile.peer");
+/// Where the binary is in the image.
+pub(super) const ENTRYPOINT: &str = "/peer";
 /// Label of our images; the Dockerfile sets it.
 pub(super) const LABEL: &str = "harness.image=peer";
 /// Names another executable to put into the image.
@@ -53,11 +55,10 @@ pub(super) struct Image {
     pub(super) built: bool,
 }
 
-/// The image with the peer's binary in it, built if the engine, whose machine is `arch`, does not have it.
-pub(super) async fn ensure(client: &Client, arch: &str) -> Result<Image, ImageError> {
-    let path = binary();
-    let binary = tokio::fs::read(&path).await.map_err(|source| ImageError::Read { path: path.clone(), source })?;
-    check(&path, &binary, arch)?;
+/// The image with the binary at `path` in it, built if the engine, whose machine is `arch`, does not have it.
+pub(super) async fn ensure(client: &Client, arch: &str, path: &Path) -> Result<Image, ImageError> {
+    let binary = tokio::fs::read(path).await.map_err(|source| ImageError::Read { path: path.to_owned(), source })?;
+    check(path, &binary, arch)?;
     let tag = tag(&binary);
     if let Some(id) = client.image(&tag).await? {
         return Ok(Image { tag, id, built: false });
@@ -75,7 +76,7 @@ pub(super) async fn current() -> Option<String> {
 }
 
 /// Where the binary is: this very executable, unless the environment names another.
-fn binary() -> PathBuf {
+pub(super) fn binary() -> PathBuf {
     let named = std::env::var_os(OVERRIDE).filter(|path| !path.is_empty());
     // The link, not what it points to: it still opens when the file was replaced or removed.
     named.map_or_else(|| PathBuf::from("/proc/self/exe"), PathBuf::from)
@@ -143,6 +144,7 @@ mod tests {
     #[test]
     fn the_dockerfile_sets_the_label_that_cleaning_goes_by() {
         assert!(DOCKERFILE.lines().any(|line| line == format!("LABEL {LABEL}")));
+        assert!(DOCKERFILE.lines().any(|line| line == format!("ENTRYPOINT [\"{ENTRYPOINT}\"]")));
     }
 
     #[test]

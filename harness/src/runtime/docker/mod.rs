@@ -20,8 +20,9 @@ mod follow;
 mod image;
 mod owner;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
+use std::path::Path;
 
 use tokio::sync::mpsc;
 
@@ -32,7 +33,8 @@ use self::client::{Client, ClientError, Version};
 pub use self::deployment::DockerDeployment;
 use self::image::{Image, ImageError};
 use self::owner::Owner;
-use super::{Notice, Runtime, RuntimeError, Scope};
+use super::{Notice, Runtime, RuntimeError, Scope, client_fact};
+use crate::plan;
 
 /// Label with the run's ID, on everything that a run makes.
 pub const LABEL_RUN: &str = "harness.run";
@@ -89,19 +91,45 @@ impl Engine {
         &self.facts
     }
 
-    /// Makes sure that the engine has the peer's image, and builds it if not.
+    /// Makes sure that the engine has the peer's image, and those of the clients, and builds what it can if not.
     ///
     /// # Errors
-    /// [`RuntimeError::Machine`] if the binary is none that can run there, or the engine cannot build it.
-    pub async fn prepare(self) -> Result<Docker, RuntimeError> {
-        let image = image::ensure(&self.client, &self.arch).await.map_err(|error| match error {
-            ImageError::Client(error) => error.into(),
+    /// [`RuntimeError::Machine`] if a binary is none that can run there, the engine cannot build an image, or does not have
+    /// one that it cannot build.
+    pub async fn prepare(self, clients: &BTreeSet<plan::Client>) -> Result<Docker, RuntimeError> {
+        let refused = |error| match error {
+            ImageError::Client(error) => RuntimeError::from(error),
             other => RuntimeError::Machine(other.to_string()),
-        })?;
+        };
+        let image = image::ensure(&self.client, &self.arch, &image::binary()).await.map_err(refused)?;
         let mut facts = self.facts;
         facts.insert("image".to_owned(), image.tag.clone());
         facts.insert("image.id".to_owned(), image.id.clone());
-        Ok(Docker { client: self.client, owner: Owner::this_process(), image, facts })
+        let mut programs = BTreeMap::new();
+        for client in clients.iter().filter(|client| !client.is_own()) {
+            let program = match client.command.split_first() {
+                Some((path, arguments)) if client.image.is_empty() => {
+                    let built = image::ensure(&self.client, &self.arch, Path::new(path)).await.map_err(refused)?;
+                    let entry = std::iter::once(image::ENTRYPOINT).chain(arguments.iter().map(String::as_str));
+                    Program { image: built.id, entrypoint: Some(entry.map(str::to_owned).collect()) }
+                }
+                _ => {
+                    let entrypoint = Some(client.command.clone()).filter(|command| !command.is_empty());
+                    match self.client.image(&client.image).await? {
+                        Some(image) => Program { image, entrypoint },
+                        None => {
+                            return Err(RuntimeError::Machine(format!(
+                                "the engine has no image `{}` (hint: build or load it first; nothing is pulled)",
+                                client.image
+                            )));
+                        }
+                    }
+                }
+            };
+            facts.insert(client_fact(client), program.image.clone());
+            programs.insert(client.clone(), program);
+        }
+        Ok(Docker { client: self.client, owner: Owner::this_process(), image, programs, facts })
     }
 
     /// What runs left on the engine, by whether they are dead, elsewhere or alive.
@@ -139,7 +167,18 @@ pub struct Docker {
     client: Client,
     owner: Owner,
     image: Image,
+    /// What server and peers run, for each client that is not our own.
+    programs: BTreeMap<plan::Client, Program>,
     facts: BTreeMap<String, String>,
+}
+
+/// What a container runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Program {
+    /// The image's id.
+    image: String,
+    /// What is started in it, instead of its own.
+    entrypoint: Option<Vec<String>>,
 }
 
 impl Docker {
@@ -160,9 +199,16 @@ impl Runtime for Docker {
     async fn deploy(
         &self,
         scope: &Scope,
+        client: &plan::Client,
         notices: mpsc::UnboundedSender<Notice>,
     ) -> Result<DockerDeployment, RuntimeError> {
-        DockerDeployment::create(self.client.clone(), self.image.id.clone(), &self.owner, scope, notices).await
+        let own = Program { image: self.image.id.clone(), entrypoint: None };
+        let theirs = match self.programs.get(client) {
+            Some(program) => program.clone(),
+            None if client.is_own() => own.clone(),
+            None => return Err(RuntimeError::Machine(format!("the client `{}` was not made ready", client.label()))),
+        };
+        DockerDeployment::create(self.client.clone(), [own, theirs], &self.owner, scope, notices).await
     }
 }
 

@@ -61,11 +61,14 @@ struct Waiting {
 }
 
 impl NetnsDeployment {
-    /// Starts the switch of a trial.
-    pub(super) async fn create(notices: mpsc::UnboundedSender<Notice>) -> Result<Self, RuntimeError> {
+    /// Starts the switch of a trial, in which all nodes but the tracker run `client`, if it is not empty.
+    pub(super) async fn create(
+        client: &[String],
+        notices: mpsc::UnboundedSender<Notice>,
+    ) -> Result<Self, RuntimeError> {
         let mut command = std::process::Command::new(PROGRAM);
         // A process group of its own: Ctrl-C is for the controller, which ends the trial in order.
-        command.arg0(ENTER).process_group(0);
+        command.arg0(ENTER).args(client).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut switch = Command::from(command)
             .kill_on_drop(true)

@@ -24,7 +24,7 @@ mod network;
 mod protocol;
 mod switch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
@@ -32,7 +32,8 @@ use tokio::sync::mpsc;
 pub use self::deployment::NetnsDeployment;
 pub use self::namespaces::{ENTER, SWITCH, enter};
 pub use self::switch::switch;
-use super::{Deployment as _, Notice, Runtime, RuntimeError, Scope};
+use super::{Deployment as _, Notice, Runtime, RuntimeError, Scope, client_fact};
+use crate::plan::Client;
 
 /// A machine that lets us have namespaces.
 #[derive(Debug, Clone)]
@@ -47,8 +48,33 @@ impl Netns {
     /// [`RuntimeError::Machine`] with the cure.
     pub async fn new() -> Result<Self, RuntimeError> {
         let (notices, _) = mpsc::unbounded_channel();
-        NetnsDeployment::create(notices).await?.teardown().await?;
+        NetnsDeployment::create(&[], notices).await?.teardown().await?;
         Ok(Self { facts: facts()? })
+    }
+
+    /// Finds out what the clients' programs are.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Machine`] if one is not to be had here.
+    pub fn prepare(&mut self, clients: &BTreeSet<Client>) -> Result<(), RuntimeError> {
+        for client in clients.iter().filter(|client| !client.is_own()) {
+            let Some(path) = client.command.first().filter(|_| client.image.is_empty()) else {
+                return Err(RuntimeError::Machine(format!(
+                    "the image `{}` cannot run in network namespaces (hint: `client: {{ command: PATH }}`, or an engine)",
+                    client.image
+                )));
+            };
+            let program = std::fs::read(path).map_err(|error| {
+                RuntimeError::Machine(format!("the client's program `{path}` cannot be read: {error}"))
+            })?;
+            if !program.starts_with(b"\x7fELF") {
+                let why =
+                    format!("the client's program `{path}` is no ELF executable (hint: a script has no place here)");
+                return Err(RuntimeError::Machine(why));
+            }
+            self.facts.insert(client_fact(client), digest(&program));
+        }
+        Ok(())
     }
 }
 
@@ -63,8 +89,13 @@ impl Runtime for Netns {
         32
     }
 
-    async fn deploy(&self, _: &Scope, notices: mpsc::UnboundedSender<Notice>) -> Result<NetnsDeployment, RuntimeError> {
-        NetnsDeployment::create(notices).await
+    async fn deploy(
+        &self,
+        _: &Scope,
+        client: &Client,
+        notices: mpsc::UnboundedSender<Notice>,
+    ) -> Result<NetnsDeployment, RuntimeError> {
+        NetnsDeployment::create(&client.command, notices).await
     }
 }
 
@@ -72,7 +103,6 @@ impl Runtime for Netns {
 fn facts() -> Result<BTreeMap<String, String>, RuntimeError> {
     let program = std::fs::read(namespaces::PROGRAM)
         .map_err(|error| RuntimeError::Machine(format!("`{}` cannot be read: {error}", namespaces::PROGRAM)))?;
-    let digest: String = Sha256::digest(program).iter().map(|byte| format!("{byte:02x}")).collect();
     let system = rustix::system::uname();
     let memory = rustix::system::sysinfo();
     let memory = memory.totalram * u64::from(memory.mem_unit);
@@ -85,7 +115,11 @@ fn facts() -> Result<BTreeMap<String, String>, RuntimeError> {
         ("machine.cpus", cpus.to_string()),
         ("machine.memory", memory.to_string()),
         ("machine.user", user.to_owned()),
-        ("program", digest),
+        ("program", digest(&program)),
     ];
     Ok(facts.map(|(key, value)| (key.to_owned(), value)).into())
+}
+
+fn digest(program: &[u8]) -> String {
+    Sha256::digest(program).iter().map(|byte| format!("{byte:02x}")).collect()
 }

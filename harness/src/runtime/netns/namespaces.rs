@@ -28,7 +28,12 @@ pub(super) const PROGRAM: &str = "/proc/self/exe";
 pub fn enter() -> ExitCode {
     let entered = own_namespaces().and_then(|()| {
         let mut switch = Command::new(PROGRAM);
-        switch.arg0(SWITCH).stdin(Stdio::inherit()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
+        switch
+            .arg0(SWITCH)
+            .args(std::env::args_os().skip(1))
+            .stdin(Stdio::inherit())
+            .stdout(Stdio::inherit())
+            .stderr(Stdio::inherit());
         switch.status().map_err(|error| format!("the switch cannot be started: {error}"))
     });
     match entered {

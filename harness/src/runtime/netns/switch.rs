@@ -8,14 +8,14 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
-use peer_image::node::NodeSpec;
+use peer_image::node::{NodeSpec, Role};
 use rustix::mount::MountFlags;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::pipe;
@@ -42,7 +42,7 @@ pub fn switch() -> ExitCode {
         }
     };
     let local = tokio::task::LocalSet::new();
-    match local.block_on(&runtime, serve()) {
+    match local.block_on(&runtime, async { serve(Program::of_client(std::env::args().skip(1))?).await }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             refuse(&why);
@@ -51,7 +51,33 @@ pub fn switch() -> ExitCode {
     }
 }
 
+/// What a node runs.
+struct Program {
+    path: PathBuf,
+    arguments: Vec<String>,
+    /// Keeps its file within reach: a place for what nodes keep may come to lie over it.
+    _file: Option<std::fs::File>,
+}
+
+impl Program {
+    /// This program.
+    fn own() -> Self {
+        Self { path: PROGRAM.into(), arguments: Vec::new(), _file: None }
+    }
+
+    /// The program and its arguments, if there are any.
+    fn of_client(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let Some(path) = words.next() else { return Ok(Self::own()) };
+        let file = std::fs::File::open(&path)
+            .map_err(|error| format!("the client's program `{path}` cannot be opened: {error}"))?;
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd()).into();
+        Ok(Self { path, arguments: words.collect(), _file: Some(file) })
+    }
+}
+
 struct Switch {
+    /// What all nodes but the tracker run.
+    client: Program,
     network: RefCell<Network>,
     nodes: RefCell<BTreeMap<String, Node>>,
     answers: mpsc::UnboundedSender<Answer>,
@@ -88,7 +114,7 @@ impl Failed {
     }
 }
 
-async fn serve() -> Result<(), String> {
+async fn serve(client: Program) -> Result<(), String> {
     let network = Network::new().await.map_err(|error| format!("{error}{}", cure(&error.to_string())))?;
     let duplicate = |fd: &dyn AsFd| -> io::Result<OwnedFd> { fd.as_fd().try_clone_to_owned() };
     // As pipes, not as tokio's standard streams, which would need threads.
@@ -98,6 +124,7 @@ async fn serve() -> Result<(), String> {
     let mut output = output.map_err(|error| format!("standard output is no pipe: {error}"))?;
     let (answers, mut waiting) = mpsc::unbounded_channel::<Answer>();
     let switch = Rc::new(Switch {
+        client,
         network: RefCell::new(network),
         nodes: RefCell::default(),
         answers,
@@ -251,8 +278,10 @@ impl Switch {
     }
 
     fn spawn(&self, cable: &Cable, spec: &NodeSpec) -> io::Result<Child> {
-        let mut command = Command::new(PROGRAM);
-        command.arg0("peer").arg(serde_json::to_string(spec)?);
+        let own = Program::own();
+        let program = if spec.role == Role::Tracker { &own } else { &self.client };
+        let mut command = Command::new(&program.path);
+        command.arg0("peer").args(&program.arguments).arg(serde_json::to_string(spec)?);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         self.network.borrow().within(cable, || command.spawn())
     }

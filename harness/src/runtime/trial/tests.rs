@@ -90,7 +90,12 @@ impl Runtime for Fake {
         2
     }
 
-    async fn deploy(&self, _: &Scope, notices: mpsc::UnboundedSender<Notice>) -> Result<FakeDeployment, RuntimeError> {
+    async fn deploy(
+        &self,
+        _: &Scope,
+        _: &crate::plan::Client,
+        notices: mpsc::UnboundedSender<Notice>,
+    ) -> Result<FakeDeployment, RuntimeError> {
         if self.refuses_deploy {
             return Err(RuntimeError::Machine("no networks left (hint: remove some)".into()));
         }
@@ -360,6 +365,7 @@ pub(in crate::runtime) fn cell(schedule: Vec<plan::Event>) -> Cell {
             server: link,
             classes: vec![class],
             policy: Policy::default(),
+            client: plan::Client::default(),
             storage: Storage::None,
             congestion: "cubic".into(),
             arrivals: crate::plan::Arrivals::AtOnce,

@@ -1,0 +1,92 @@
+//! What the results were held to: arms against each other, thresholds, assertions.
+
+use super::{Page, number, percent};
+use crate::analysis::checks::{Check, CheckRow};
+use crate::analysis::compare::{Change, ComparisonRow};
+use crate::analysis::summary::Analysis;
+use crate::report::RATIOS;
+
+/// The section, if results were held to anything.
+pub(super) fn gate(page: &mut Page, analysis: &Analysis) {
+    if analysis.comparisons.is_empty() && analysis.checks.is_empty() {
+        return;
+    }
+    page.line("## Verdict\n");
+    comparisons(page, analysis);
+    checks(page, &analysis.checks);
+}
+
+fn comparisons(page: &mut Page, analysis: &Analysis) {
+    let rows = &analysis.comparisons;
+    let Some(first) = rows.first() else { return };
+    page.line(format!(
+        "Each arm against the base, by `{}`. The ratio is the geometric mean over the pairs, its interval by",
+        first.metric
+    ));
+    page.line("Student's t on the logarithms. *Regressed*: the interval lies wholly beyond the largest change for the worse that");
+    page.line("is none; *improved*: wholly as far on the good side; *equivalent*: wholly between; else *inconclusive*. All looks");
+    page.line("at a comparison together miss the true ratio in at most 5 % of cases.\n");
+    let headings = ["cell", "against", "verdict", ">ratio", ">interval", ">at most", ">pairs", ">could have seen"];
+    page.table(&headings, rows.iter().map(row));
+    for row in rows.iter().filter(|row| row.verdict == Change::Inconclusive) {
+        let cure = match row.pairs_needed {
+            Some(pairs) => format!("a ratio like this one would be decided by about {pairs} pairs (`repeats`)"),
+            None => "no number of pairs below 10,000 would decide such a ratio: it lies on the margin".to_owned(),
+        };
+        page.line(format!("- `{}`: {cure}.", row.cell));
+    }
+    if rows.iter().any(|row| row.verdict == Change::Inconclusive) {
+        page.line("");
+    }
+    page.line(format!("![Arms against their base]({RATIOS})\n"));
+}
+
+fn row(row: &ComparisonRow) -> Vec<String> {
+    let interval = row.low_ratio.zip(row.high_ratio).zip(row.confidence_share);
+    vec![
+        format!("`{}`", row.cell),
+        format!("`{}`", row.base),
+        word(row.verdict),
+        number(row.ratio, 3),
+        interval
+            .map_or("–".to_owned(), |((low, high), sure)| format!("{low:.3} – {high:.3} ({:.1} %)", sure * 100.0)),
+        format!("{:.3}", 1.0 + row.max_worse_share),
+        format!("{}/{}", row.pairs, row.pairs_planned),
+        row.detectable_share.map_or("–".to_owned(), |share| format!("{:+.1} %", share * 100.0)),
+    ]
+}
+
+/// A verdict that asks for attention is bold.
+fn word(change: Change) -> String {
+    match change {
+        Change::Regressed | Change::NoData => format!("**{change}**"),
+        _ => change.to_string(),
+    }
+}
+
+fn checks(page: &mut Page, rows: &[CheckRow]) {
+    if rows.is_empty() {
+        return;
+    }
+    page.line("What the experiment file asks for, and what there is:\n");
+    let line = |row: &CheckRow| {
+        let outcome = match row.outcome {
+            Check::Met => row.outcome.to_string(),
+            Check::Crossed | Check::NoData => format!("**{}**", row.outcome),
+        };
+        let value = match (row.value, row.unit.as_str()) {
+            (None, _) if row.why.is_empty() => "–".to_owned(),
+            (None, _) => row.why.clone(),
+            (Some(value), "s") => format!("{value:.2} s"),
+            (Some(value), "bytes") => format!("{value:.0} B"),
+            (value, _) if is_share(&row.metric) => percent(value),
+            (value, _) => number(value, 3),
+        };
+        vec![format!("`{}`", row.cell), format!("`{}`", row.metric), row.condition.clone(), value, outcome]
+    };
+    page.table(&["cell", "of", "is to be", ">is", "outcome"], rows.iter().map(line));
+}
+
+fn is_share(metric: &str) -> bool {
+    ["offload", "duplicates", "overhead"].contains(&metric)
+}

@@ -1,0 +1,125 @@
+//! What results are held to: arms against each other, thresholds, and the exit code that follows.
+
+use crate::bench::{Bench, Done, Experiment};
+use crate::binary;
+use crate::engine::Engine;
+
+/// Two arms of which the second has half the server, so that it takes twice as long.
+fn arms(name: &'static str, more: &str) -> Experiment {
+    let arms = "runtime: netns\nrepeats: 7\narms:\n  whole: {}\n  half: { server: { up: 2 mbit } }\n";
+    Experiment {
+        name,
+        who: "peers: 2",
+        size: "256 KiB",
+        server: "4 mbit",
+        more: format!("{arms}{more}"),
+        ..Experiment::default()
+    }
+}
+
+fn verdicts(done: &Done) -> Vec<(String, String)> {
+    done.table("comparisons.csv").into_iter().map(|row| (row["verdict"].clone(), row["pairs"].clone())).collect()
+}
+
+#[tokio::test]
+async fn a_slower_arm_is_a_regression_and_further_pairs_are_not_run() {
+    let thresholds = "thresholds: { distribution_time: [max < 1 ms in *-half, max < 1 min] }\nassert: all_completed\n";
+    let bench = Bench::new(&arms("slower", thresholds));
+    let done = bench.run().await;
+    done.ended_with(21);
+    done.said("REGRESSED: p2p-n2-arm-half against p2p-n2-arm-whole");
+    assert_eq!(verdicts(&done), [("regressed".to_owned(), "6".to_owned())]);
+    assert_eq!(done.table("trials.csv").len(), 12, "six pairs decide, the seventh is not run");
+    let ratio: f64 = done.table("comparisons.csv")[0]["ratio"].parse().expect("a number");
+    assert!((1.5..2.5).contains(&ratio), "half the server takes about twice as long: {ratio}");
+    let checks: Vec<(String, String)> =
+        done.table("checks.csv").into_iter().map(|row| (row["outcome"].clone(), row["line"].clone())).collect();
+    assert_eq!(checks.iter().filter(|(outcome, _)| outcome == "crossed").count(), 1, "{checks:?}");
+    assert_eq!(checks.iter().filter(|(outcome, _)| outcome == "met").count(), 4, "{checks:?}");
+    assert!(done.dir().join("ratios.svg").exists());
+
+    // Going on with it finds it decided, and what is derived is derived again byte for byte.
+    let before = std::fs::read(done.dir().join("report.md")).expect("a report");
+    let again = bench.command(["run", "experiment.yaml", "--resume"]).end().await;
+    again.ended_with(21);
+    assert_eq!(again.table("trials.csv").len(), 12);
+    let dir = done.dir().display().to_string();
+    bench.command(["report", &dir]).end().await.ended_with(0);
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    let after = text(std::fs::read(done.dir().join("report.md")).expect("a report"));
+    assert!(after.contains("## Verdict") && text(before).contains("## Verdict"));
+}
+
+#[tokio::test]
+async fn a_crossed_threshold_alone_has_its_own_code() {
+    let more = "runtime: netns\nthresholds: { distribution_time: median < 1 ms, launch: max < 1 h }\n".to_owned();
+    let done =
+        Bench::new(&Experiment { name: "crossed", who: "peers: 2", size: "256 KiB", more, ..Experiment::default() })
+            .run()
+            .await;
+    done.ended_with(20);
+    done.said("CROSSED: p2p-n2: distribution_time median < 1 ms");
+    done.said("1 of 2 conditions met");
+}
+
+#[tokio::test]
+async fn a_threshold_about_no_cell_is_refused_before_anything_starts() {
+    let more = "runtime: netns\nthresholds: { distribution_time: median < 1 s in p2p-n3 }\n".to_owned();
+    let done = Bench::new(&Experiment { name: "nowhere", who: "peers: 2", more, ..Experiment::default() }).run().await;
+    done.ended_with(3);
+    done.said("is about no cell (hint: cells are p2p-n2)");
+    assert_eq!(done.dirs(), [""; 0].map(std::path::PathBuf::from));
+}
+
+#[tokio::test]
+async fn peers_run_the_program_that_the_file_names() {
+    let program = binary::harness().display().to_string();
+    let more = format!("runtime: netns\nstorage: disk\nclient: {{ command: {program} }}\n");
+    let done = Bench::new(&Experiment { name: "program", who: "peers: 2", more, ..Experiment::default() }).run().await;
+    done.ended_with(0);
+    assert_eq!(
+        done.manifest(&format!("/facts/client.{}", program.replace('/', "~1"))),
+        done.manifest("/facts/program")
+    );
+
+    let more = "runtime: netns\nclient: { command: /nowhere/peer }\n".to_owned();
+    let done = Bench::new(&Experiment { name: "no-program", more, ..Experiment::default() }).run().await;
+    done.ended_with(4);
+    done.said("the client's program `/nowhere/peer` cannot be read");
+}
+
+#[tokio::test]
+async fn peers_run_the_image_that_the_file_names() {
+    let engine = Engine::shared().await;
+    let image = {
+        let done = Bench::new(&Experiment { name: "own", who: "peers: 1", ..Experiment::default() }).run().await;
+        done.ended_with(0);
+        (done.manifest("/facts/image"), done.manifest("/facts/image.id"))
+    };
+    let more = format!("client: {{ image: \"{}\", command: /peer }}\n", image.0);
+    let done = Bench::new(&Experiment { name: "image", who: "peers: 2", more, ..Experiment::default() }).run().await;
+    done.ended_with(0);
+    assert_eq!(done.manifest(&format!("/facts/client.{} ~1peer", image.0)), image.1);
+    engine.assert_nothing_left(&done.id()).await;
+
+    let more = "client: { image: nobody-has-this:1 }\n".to_owned();
+    let done = Bench::new(&Experiment { name: "no-image", more, ..Experiment::default() }).run().await;
+    done.ended_with(4);
+    done.said("the engine has no image `nobody-has-this:1`");
+}
+
+#[tokio::test]
+async fn there_must_be_something_to_compare() {
+    let bench = Bench::new(&Experiment { name: "alone", ..Experiment::default() });
+    let done = bench.command(["compare", "experiment.yaml"]).end().await;
+    done.ended_with(3);
+    done.said("there is nothing to compare (hint: --base IMAGE");
+    let bench = Bench::new(&arms("both", ""));
+    let done = bench.command(["compare", "experiment.yaml", "--head", "x:1"]).end().await;
+    done.ended_with(3);
+    done.said("experiment.yaml:10:");
+    done.said("the file has arms of its own (hint: leave out --base and --head)");
+    let done = bench.command(["compare", "experiment.yaml", "--repeats", "5"]).end().await;
+    done.ended_with(3);
+    done.said("fewer than 6 decide nothing");
+}

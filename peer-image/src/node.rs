@@ -152,6 +152,16 @@ pub struct Link {
     pub down: u64,
 }
 
+/// What the token bucket of a link of `rate` bit/s holds, bytes: 18 kB, so that an offload packet with its frames' headers
+/// fits in, or 2 ms of the rate. `link/tbf.rs` says why; two frames are more only at an MTU of 9000.
+#[must_use]
+pub const fn bucket_bytes(rate: u64) -> u64 {
+    const OFFLOAD_ROOM: u64 = 18_000;
+    const REFILLS_PER_S: u64 = 500;
+    let refill = rate / 8 / REFILLS_PER_S;
+    if refill > OFFLOAD_ROOM { refill } else { OFFLOAD_ROOM }
+}
+
 /// The gate that opens the trial for all nodes at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -13,8 +13,8 @@
 //!   While they stay they help: what a helper sends it must first have received from somebody, and it can pass a
 //!   bit on to at most N peers, so at most 1 − 1/N of its upload is a gain:
 //!   N·F/(u_s + Σu_i + (1 − 1/N)·Σu_h). Without helpers this is the textbook's term.
-//! - **Peers that are away for a while** are counted as if they were there all the time: the limit stays true, and
-//!   what their absence costs shows in the ratio.
+//! - **Peers that come late, or are away for a while,** and links that change are [`super::presence`]'s: there each rate
+//!   counts while its node was there.
 //!
 //! F counts file bits only, but a link also carries headers. A bound at **link rate** takes the link's rate as if
 //! all of it were payload: the textbook's figure. A bound at **payload rate** lowers every rate to its payload

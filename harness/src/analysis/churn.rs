@@ -11,31 +11,42 @@ use peer_image::node::Alteration;
 use super::conclude::since;
 use super::lives::{Changed, Observed};
 use super::metrics::{ChurnRow, ChurnStatus};
+use super::presence;
 use crate::plan::{Action, Actor, Cell, Event, Keeps, Trial};
 
-/// A goodbye may be seen this much before its planned moment, for the clocks' error, seconds.
+/// What was planned may be seen to have happened this much earlier, for the clocks' error, seconds.
 const EARLY_S: f64 = 0.1;
 
 /// One row per scheduled event, in the plan's order.
 pub(super) fn rows(cell: &Cell, trial: &Trial, observed: &Observed) -> Vec<ChurnRow> {
-    let mut goodbyes: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for (name, log) in &observed.nodes {
-        let planned = log.lives.iter().filter_map(|life| match life.left? {
-            (mono, Leave::Planned) => Some(since(mono, observed.go(name, life)?)),
-            (_, Leave::Completed | Leave::Stopped | Leave::GaveUp) => None,
-        });
-        goodbyes.insert(name, planned.collect());
-    }
-    trial.schedule.iter().map(|event| row(cell, trial, event, observed, &mut goodbyes)).collect()
+    let goodbyes = goodbyes(trial, observed);
+    trial.schedule.iter().map(|event| row(cell, trial, event, observed, &goodbyes)).collect()
 }
 
-fn row(
-    cell: &Cell,
-    trial: &Trial,
-    event: &Event,
-    observed: &Observed,
-    goodbyes: &mut BTreeMap<&str, Vec<f64>>,
-) -> ChurnRow {
+/// Goodbyes by the node and the planned leave that they belong to, ns, each with its moment, seconds.
+type Goodbyes<'a> = BTreeMap<(&'a str, u64), f64>;
+
+/// A goodbye belongs to the first leave after its life's own beginning: a return that was late may have passed over a
+/// whole stay.
+fn goodbyes<'a>(trial: &'a Trial, observed: &'a Observed) -> Goodbyes<'a> {
+    let mut leaves: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for event in trial.schedule.iter().filter(|event| event.action == Action::Leave) {
+        leaves.entry(&event.node).or_default().push(event.at);
+    }
+    let mut goodbyes = Goodbyes::new();
+    for (&name, planned) in &leaves {
+        for life in &observed.node(name).lives {
+            let (Some((mono, Leave::Planned)), Some(started)) = (life.left, life.started) else { continue };
+            let begins = presence::begins(started);
+            if let Some(at) = planned.iter().find(|at| **at as f64 / 1e9 > begins) {
+                goodbyes.entry((name, *at)).or_insert(since(mono, started.go));
+            }
+        }
+    }
+    goodbyes
+}
+
+fn row(cell: &Cell, trial: &Trial, event: &Event, observed: &Observed, goodbyes: &Goodbyes<'_>) -> ChurnRow {
     let planned_s = event.at as f64 / 1e9;
     let mut row = ChurnRow {
         cell: cell.id.clone(),
@@ -58,9 +69,9 @@ fn row(
         row.actual_s = Some(acted.actual as f64 / 1e9);
         row.engine_s = Some(acted.done.saturating_sub(acted.actual) as f64 / 1e9);
         row.why = acted.error.clone().unwrap_or_default();
-    } else if let Some(at) = goodbye(event, planned_s, goodbyes) {
+    } else if let Some(at) = goodbyes.get(&(event.node.as_str(), event.at)).filter(|_| event.action == Action::Leave) {
         row.status = ChurnStatus::Executed;
-        row.actual_s = Some(at);
+        row.actual_s = Some(*at);
     } else if let Some(changed) = changed(event, observed) {
         row.status = if changed.error.is_none() { ChurnStatus::Executed } else { ChurnStatus::Failed };
         row.actual_s = Some((changed.planned + changed.late) as f64 / 1e9);
@@ -71,7 +82,7 @@ fn row(
     } else if let Some(skipped) = observed.skipped.iter().find(|it| same(&it.node, it.action, it.planned)) {
         row.status = ChurnStatus::Skipped;
         row.why.clone_from(&skipped.why);
-    } else if let Some(at) = left_on_completion(observed, &event.node) {
+    } else if let Some(at) = left_on_completion(observed, &event.node).filter(|at| *at <= planned_s + EARLY_S) {
         row.status = ChurnStatus::Skipped;
         row.why = format!("it had left on completion at {at:.1} s");
     } else if row.actor == "agent" && !is_there(event, planned_s, observed) {
@@ -91,16 +102,6 @@ fn row(
     }
     row.late_s = row.actual_s.map(|actual| actual - planned_s);
     row
-}
-
-/// The first goodbye of the peer that fits a planned leave; each is used once.
-fn goodbye(event: &Event, planned_s: f64, goodbyes: &mut BTreeMap<&str, Vec<f64>>) -> Option<f64> {
-    if event.action != Action::Leave {
-        return None;
-    }
-    let seen = goodbyes.get_mut(event.node.as_str())?;
-    let fits = seen.iter().position(|at| *at >= planned_s - EARLY_S)?;
-    Some(seen.remove(fits))
 }
 
 fn actor(trial: &Trial, event: &Event) -> &'static str {

@@ -203,13 +203,16 @@ fn capacity_shares(architecture: Architecture, trial: &Trial, observed: &Observe
     let (mut capacity, mut lost) = (0.0, [0.0; 4]);
     for node in trial.nodes.iter().filter(counts) {
         let Some(link) = node.link else { continue };
-        let rate = link.up as f64;
-        let (idle, present) = peers::upload_time(observed, &node.name, horizon);
-        capacity += rate * horizon;
+        let there = presence::carries(&presence::spans(node, observed), 0.0, horizon);
+        // While it was away its link had the rate that the plan gives it.
+        let away = link.up as f64 * (horizon - there.seconds).max(0.0);
+        capacity += there.up + away;
+        let (idle, _) = peers::upload_time(observed, &node.name, horizon);
+        let rate = if there.seconds > 0.0 { there.up / there.seconds } else { 0.0 };
         for (sum, idle) in lost.iter_mut().zip(idle) {
             *sum += rate * idle;
         }
-        lost[3] += rate * (horizon - present).max(0.0);
+        lost[3] += away;
     }
     lost.map(|lost| share(lost, capacity))
 }
@@ -242,7 +245,7 @@ fn outcome(cell: &Cell, observed: &Observed, peers: &[PeerRow], time: Option<f64
     match &observed.outcome {
         Some(Outcome::Completed) if time.is_some() => (TrialOutcome::Completed, String::new()),
         Some(Outcome::Completed) if peers.iter().all(|peer| !peer.to_complete) => {
-            (TrialOutcome::Completed, "the schedule left no peer that was to complete".to_owned())
+            (TrialOutcome::Completed, "no peer was left that was to complete".to_owned())
         }
         Some(Outcome::Completed) => {
             (TrialOutcome::LogIncomplete, format!("no completion time in the log: {}", missing()))

@@ -6,6 +6,7 @@ use peer_image::node::Role;
 use super::lives::{Life, Observed};
 use super::metrics::{TrialRow, Verdict};
 use super::peers;
+use super::presence::{self, Span};
 use crate::plan::{Cell, Node, Trial};
 
 /// What one node sent to another in one trial.
@@ -81,8 +82,10 @@ pub(super) fn transfers(cell: &Cell, trial: &Trial, observed: &Observed) -> Vec<
 /// One row per second until `horizon`.
 pub(super) fn utilisation(cell: &Cell, trial: &Trial, observed: &Observed, horizon: f64) -> Vec<UtilisationRow> {
     let is_server = |node: &&Node| matches!(node.role, Role::HttpServer | Role::InitialSeed);
-    let servers: Vec<&Node> = trial.nodes.iter().filter(is_server).collect();
-    let peers: Vec<&Node> = trial.nodes.iter().filter(|node| is_to_complete(node.role)).collect();
+    let with_spans = |node| (node, presence::spans(node, observed));
+    let servers: Vec<(&Node, Vec<Span>)> = trial.nodes.iter().filter(is_server).map(with_spans).collect();
+    let peers = trial.nodes.iter().filter(|node| is_to_complete(node.role));
+    let peers: Vec<(&Node, Vec<Span>)> = peers.map(with_spans).collect();
     // A trial is at most as long as its timeout; a log that says otherwise is not to cost memory.
     let seconds = horizon.min(cell.settings.timeout).ceil() as u32;
     (0..seconds)
@@ -158,11 +161,11 @@ struct Sum {
     idle: [f64; 3],
 }
 
-fn sum(observed: &Observed, nodes: &[&Node], second: u32, horizon: f64) -> Sum {
-    let length = (horizon - f64::from(second)).min(1.0);
+fn sum(observed: &Observed, nodes: &[(&Node, Vec<Span>)], second: u32, horizon: f64) -> Sum {
+    let (begins, ends) = (f64::from(second), horizon.min(f64::from(second) + 1.0));
     let mut sum = Sum::default();
-    for node in nodes {
-        let Some(link) = node.link else { continue };
+    for (node, spans) in nodes {
+        let possible = presence::carries(spans, begins, ends);
         for life in &observed.node(&node.name).lives {
             let Some(go) = observed.go(&node.name, life) else { continue };
             let from = go + u64::from(second) * 1_000_000_000;
@@ -175,16 +178,16 @@ fn sum(observed: &Observed, nodes: &[&Node], second: u32, horizon: f64) -> Sum {
             // far as the link could.
             let until = life.carried.partition_point(|point| point.0 < end) + 1;
             let carried = &life.carried[..until.min(life.carried.len())];
-            let grown = |of: fn(&(u64, u64, u64)) -> f64, rate: u64| {
+            let grown = |of: fn(&(u64, u64, u64)) -> f64, possible: f64| {
                 let at = |moment| interpolated(carried, |point| point.0.min(end), of, moment);
                 let bits = (at(to) - at(from)) * 8.0;
-                if to == end { bits.min(rate as f64 * length) } else { bits }
+                if to == end { bits.min(possible) } else { bits }
             };
             sum.present += 1;
-            sum.up += grown(|point| point.1 as f64, link.up);
-            sum.down += grown(|point| point.2 as f64, link.down);
-            sum.up_rate += link.up as f64 * length;
-            sum.down_rate += link.down as f64 * length;
+            sum.up += grown(|point| point.1 as f64, possible.up);
+            sum.down += grown(|point| point.2 as f64, possible.down);
+            sum.up_rate += possible.up;
+            sum.down_rate += possible.down;
             let causes: [Cause; 3] = [
                 |point| point.1.uninterested as f64,
                 |point| point.1.choked as f64,

@@ -26,7 +26,7 @@ pub struct PeerRow {
     pub node: String,
     /// Its class.
     pub class: String,
-    /// Whether D waits for it, from the plan.
+    /// Whether D waits for it: by the plan, unless it gave up.
     pub to_complete: bool,
     /// How it ended.
     pub outcome: PeerOutcome,
@@ -218,7 +218,7 @@ pub struct TrialRow {
     pub reason: String,
     /// D: when the last peer that was to complete had the whole file ([`PeerRow::completed_at_s`]).
     pub distribution_time_s: Option<f64>,
-    /// The formula's lower limit on D at link rate, for the peers that were to complete ([`super::bounds`]).
+    /// The formula's lower limit on D at link rate, for the peers that were to complete ([`super::presence`]; without churn [`super::bounds`]).
     pub bound_s: Option<f64>,
     /// The same at payload rate: every rate ×1448/1514.
     pub bound_payload_s: Option<f64>,

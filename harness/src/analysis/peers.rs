@@ -43,7 +43,7 @@ pub(super) fn row(
         attempt: observed.attempt,
         node: node.name.clone(),
         class: node.class.clone(),
-        to_complete: node.to_complete,
+        to_complete: node.to_complete && !gave_up(log),
         outcome,
         reason,
         completed_at_s: completed,

@@ -25,9 +25,13 @@
 use peer_image::node::{Alteration, Link, Role};
 
 use super::bounds::{Bound, PAYLOAD_SHARE, Term, useful_upload};
-use super::lives::{Life, NodeLog, Observed, Started};
+use super::lives::{Acted, Life, NodeLog, Observed, Started};
 use crate::plan::{Action, Architecture, How, Node, Trial};
 
+/// What netlink may take to change a link, seconds.
+const NETLINK: f64 = 0.1;
+/// What a link that was cut may still let in, bits: what the sockets of four uploaders had handed on.
+const UNDER_WAY: f64 = 4.0 * UNSENT;
 /// What the sockets of a peer that went may still send, bits: its agent hands them six blocks at a time.
 const UNSENT: f64 = 6.0 * 16_384.0 * 8.0;
 /// The same of the HTTP server: the kernel's largest send buffer, 4 MiB (`tcp_wmem`).
@@ -178,7 +182,16 @@ pub fn realised(trial: &Trial, observed: &Observed) -> Option<Swarm> {
             true => realised_spans(node, link, log, observed),
             false => planned_spans(trial, node, link),
         };
-        let bucket = |of: fn(&Life) -> Option<u64>| log.lives.iter().filter_map(of).map(|b| b as f64 * 8.0).sum();
+        let bucket =
+            |of: fn(&Life) -> Option<u64>| -> f64 { log.lives.iter().filter_map(of).map(|b| b as f64 * 8.0).sum() };
+        // A bucket is full again after each change of its rate, and after a cut.
+        let altered = log.lives.iter().flat_map(|life| &life.changed).filter(|change| change.error.is_none());
+        let refilled = altered.fold((0.0, 0.0), |sum: (f64, f64), change| match change.what {
+            Alteration::Rates(link) => (sum.0 + full(link.up), sum.1 + full(link.down)),
+            Alteration::Mend => (sum.0 + full(link.up), sum.1 + full(link.down)),
+            Alteration::Cut => (sum.0, sum.1 + UNDER_WAY),
+            Alteration::Silent | Alteration::Answering => sum,
+        });
         let ends = spans.windows(2).filter(|pair| pair[0].until < pair[1].from).count()
             + usize::from(spans.last().is_some_and(|span| span.until.is_finite()));
         let unsent = ends as f64 * if node.role == Role::HttpServer { UNSENT_BY_HTTP } else { UNSENT };
@@ -187,11 +200,16 @@ pub fn realised(trial: &Trial, observed: &Observed) -> Option<Swarm> {
             helps: useful_upload(link, node.behaviour) > 0,
             to_complete: node.to_complete && !super::peers::gave_up(log),
             buckets: (
-                bucket(|life| Some(life.shaped.as_ref()?.up.as_ref()?.burst)) + unsent,
-                bucket(|life| Some(life.shaped.as_ref()?.down.as_ref()?.burst)),
+                bucket(|life| Some(life.shaped.as_ref()?.up.as_ref()?.burst)) + unsent + refilled.0,
+                bucket(|life| Some(life.shaped.as_ref()?.down.as_ref()?.burst)) + refilled.1,
             ),
         }
     })
+}
+
+/// What the bucket of a link of so many bit/s holds, bits.
+fn full(rate: u64) -> f64 {
+    peer_image::node::bucket_bytes(rate) as f64 * 8.0
 }
 
 fn swarm(trial: &Trial, member: impl Fn(&Node, Link) -> Member) -> Option<Swarm> {
@@ -225,35 +243,74 @@ fn planned_spans(trial: &Trial, node: &Node, link: Link) -> Vec<Span> {
 fn realised_spans(node: &Node, link: Link, log: &NodeLog, observed: &Observed) -> Vec<Span> {
     let mut there = Vec::new();
     let mut rates = Vec::new();
-    let done = |action: Action| {
-        let acted = observed.acted.iter().filter(move |acted| acted.node == node.name && acted.action == action);
-        acted.filter(|acted| acted.error.is_none()).map(|acted| acted.done as f64 / 1e9)
+    let crashes = || {
+        let own = observed.acted.iter().filter(move |acted| acted.node == node.name && acted.action == Action::Crash);
+        own.filter(|acted| acted.error.is_none())
     };
     for (i, life) in log.lives.iter().enumerate() {
         let Some(started) = life.started else { continue };
         let from = begins(started);
         let left = life.left.filter(|(_, why)| *why != peer_image::event::Leave::Stopped);
         let left = left.map(|(mono, _)| super::conclude::since(mono, started.go));
-        // Killed: it had no time to say so. A life that another one followed has ended by then in any case.
-        let killed = || done(Action::Crash).find(|at| *at >= from && life.left.is_none());
+        // Killed: it had no time to say so. A kill that was planned before this life was to begin is that of the life before,
+        // even if the engine was done with it later. A life that another one followed has ended by then in any case.
+        let killed = || {
+            let own = |acted: &&Acted| acted.planned >= started.planned && acted.done as f64 / 1e9 >= from;
+            crashes().find(own).map(|acted| acted.done as f64 / 1e9).filter(|_| life.left.is_none())
+        };
         let followed = || log.lives.get(i + 1).and_then(|next| Some(begins(next.started?)));
-        there.push((from, left.or_else(killed).or_else(followed).unwrap_or(f64::INFINITY)));
+        let until = left.or_else(killed).or_else(followed).unwrap_or(f64::INFINITY);
+        there.push((from, until));
+        let mut before = link;
         for change in life.changed.iter().filter(|change| change.error.is_none()) {
             let at = seconds(change.planned + change.late);
             match change.what {
                 // Cut a little later and mended a little earlier than told: netlink takes its time.
                 Alteration::Cut => {
                     if let Some(last) = there.last_mut() {
-                        last.1 = at + 0.1;
+                        last.1 = (at + NETLINK).min(until);
                     }
                 }
-                Alteration::Mend => there.push((at, f64::INFINITY)),
-                Alteration::Rates(link) => rates.push((at, link)),
+                Alteration::Mend => there.push((at.min(until), until)),
+                // Until it is done the larger of both rates counts.
+                Alteration::Rates(link) => {
+                    rates.push((at, Link { up: link.up.max(before.up), down: link.down.max(before.down) }));
+                    rates.push((at + NETLINK, link));
+                    before = link;
+                }
                 Alteration::Silent | Alteration::Answering => {}
             }
         }
     }
     cut(there, link, &rates)
+}
+
+/// When a node's link was there, and its rates, as the log tells it.
+pub(super) fn spans(node: &Node, observed: &Observed) -> Vec<Span> {
+    node.link.map_or_else(Vec::new, |link| realised_spans(node, link, observed.node(&node.name), observed))
+}
+
+/// What a link can carry in a time.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Carries {
+    /// How long it was there, seconds.
+    pub(super) seconds: f64,
+    /// Upload, bits.
+    pub(super) up: f64,
+    /// Download, bits.
+    pub(super) down: f64,
+}
+
+/// What a link with these spans can carry between two moments, seconds after the common start.
+pub(super) fn carries(spans: &[Span], from: f64, until: f64) -> Carries {
+    spans.iter().fold(Carries::default(), |sum, span| {
+        let seconds = (span.until.min(until) - span.from.max(from)).max(0.0);
+        Carries {
+            seconds: sum.seconds + seconds,
+            up: sum.up + seconds * span.link.up as f64,
+            down: sum.down + seconds * span.link.down as f64,
+        }
+    })
 }
 
 /// When a node was there and could act, seconds after the common start: its spans, less planned freezes.

@@ -175,7 +175,7 @@ struct Seen {
     seeds: Option<f64>,
 }
 
-/// Measures the part of a trial that can be steady: after the first third of the arrivals, until the last one. `None` if
+/// Measures the part of a trial that can be steady: after a third of the time of the arrivals, until the last one. `None` if
 /// the theory's assumptions do not hold.
 fn steady(
     cell: &Cell,

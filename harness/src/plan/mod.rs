@@ -9,6 +9,7 @@ pub mod schedule;
 pub mod timeline;
 pub mod topology;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use peer_image::node::{Behaviour, FileSpec, Link, OnComplete, Role};
@@ -132,7 +133,7 @@ pub struct Node {
     pub to_complete: bool,
     /// Whether its state must outlive its process.
     pub keeps_state: bool,
-    /// So long after its arrival it gives up if it lacks part of the file, ns.
+    /// So long after its arrival, or a return, it gives up if it lacks part of the file, ns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<u64>,
 }
@@ -218,30 +219,47 @@ impl Trial {
     /// When a node is there, as far as the schedule says.
     #[must_use]
     pub fn fate(&self, node: &str) -> Fate {
-        let mut fate = Fate::default();
-        for event in self.schedule.iter().filter(|event| event.node == node) {
-            let go = |how| Absence { from: event.at, until: None, how, keeps: Keeps::Pieces };
-            match event.action {
-                Action::Arrive => fate.arrives = event.at,
-                Action::Leave => fate.absences.push(go(How::Leave)),
-                Action::Crash => fate.absences.push(go(How::Crash)),
-                Action::Freeze => fate.absences.push(go(How::Freeze)),
-                Action::CutOff => fate.absences.push(go(How::CutOff)),
-                Action::Rejoin(keeps) => {
-                    if let Some(absence) = fate.absences.last_mut() {
-                        (absence.until, absence.keeps) = (Some(event.at), keeps);
-                    }
-                }
-                Action::Thaw | Action::Reconnect => {
-                    if let Some(absence) = fate.absences.last_mut() {
-                        absence.until = Some(event.at);
-                    }
-                }
-                Action::Links(_) => {}
-            }
-        }
-        fate
+        fate(self.schedule.iter().filter(|event| event.node == node))
     }
+}
+
+impl Trial {
+    /// When each node that the schedule names is there.
+    #[must_use]
+    pub fn fates(&self) -> BTreeMap<String, Fate> {
+        let mut own: BTreeMap<&str, Vec<&Event>> = BTreeMap::new();
+        for event in &self.schedule {
+            own.entry(&event.node).or_default().push(event);
+        }
+        own.into_iter().map(|(node, events)| (node.to_owned(), fate(events.into_iter()))).collect()
+    }
+}
+
+/// When a node is there, from what the schedule has for it, in order.
+fn fate<'e>(events: impl Iterator<Item = &'e Event>) -> Fate {
+    let mut fate = Fate::default();
+    for event in events {
+        let go = |how| Absence { from: event.at, until: None, how, keeps: Keeps::Pieces };
+        match event.action {
+            Action::Arrive => fate.arrives = event.at,
+            Action::Leave => fate.absences.push(go(How::Leave)),
+            Action::Crash => fate.absences.push(go(How::Crash)),
+            Action::Freeze => fate.absences.push(go(How::Freeze)),
+            Action::CutOff => fate.absences.push(go(How::CutOff)),
+            Action::Rejoin(keeps) => {
+                if let Some(absence) = fate.absences.last_mut() {
+                    (absence.until, absence.keeps) = (Some(event.at), keeps);
+                }
+            }
+            Action::Thaw | Action::Reconnect => {
+                if let Some(absence) = fate.absences.last_mut() {
+                    absence.until = Some(event.at);
+                }
+            }
+            Action::Links(_) => {}
+        }
+    }
+    fate
 }
 
 /// The first peer that would arrive only when its trial's time is up, in words, if there is one: nobody would ever see it.

@@ -95,7 +95,7 @@ pub(super) fn mark(settings: &Settings, seed: u64, nodes: &mut [Node], fates: &[
         }
         if let Some(give_up) = class.give_up {
             let drawn = give_up.at(seeds::stream(seed, &format!("patience/{number}")).unit());
-            node.patience = Some(moment(drawn).clamp(STEP, end));
+            node.patience = Some(moment(drawn).min(end).max(STEP));
         }
         if let Some(link) = &mut node.link {
             let draw = |what: &str| seeds::stream(seed, &format!("{what}/{number}")).unit();

@@ -29,7 +29,7 @@ use super::nodes::{node_spec, samples};
 use super::{Deployment, Notice, Runtime, RuntimeError, Scope};
 use crate::events::log::{WriteError, Writer};
 use crate::events::record::{Event, Outcome, Phase};
-use crate::plan::{self, Action, Cell, Trial};
+use crate::plan::{self, Action, Cell, Fate, Trial};
 
 /// Longest wait for what a node that ended at once has to say about it.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -37,6 +37,8 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_secs(5);
 /// Longest that stopping or removing all nodes may take before the trial goes on without.
 const TEARDOWN: Duration = Duration::from_secs(600);
+/// How often it is looked, at most, whether the file is dead.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Who asked for the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +146,8 @@ pub async fn run<R: Runtime>(
         clock: Clock::new(),
         roster: Roster::new(trial),
         survival: Survival::new(cell, trial),
+        fates: trial.fates(),
+        looked: None,
         boot_id,
         gate: None,
         gate_shares_clock: false,
@@ -211,6 +215,10 @@ struct Driver<'a> {
     clock: Clock,
     roster: Roster,
     survival: Survival,
+    /// When each node is there, by the schedule.
+    fates: BTreeMap<String, Fate>,
+    /// When it was last looked whether the file is dead.
+    looked: Option<Instant>,
     boot_id: String,
     /// The common start on the controller's clock, ns, once the gate opened.
     gate: Option<u64>,
@@ -427,9 +435,11 @@ impl Driver<'_> {
             let turn = self.turn(next, acting, deadline).await?;
             match turn {
                 Some(Turn::Due) => {
-                    if let Some((_, event)) = due.pop_front()
-                        && let Some(event) = self.decide(event)
-                    {
+                    let Some((_, event)) = due.pop_front() else { continue };
+                    if let Some(later) = self.awaits_goodbye(&event, go) {
+                        let at = due.partition_point(|(at, _)| *at <= later);
+                        due.insert(at, (later, event));
+                    } else if let Some(event) = self.decide(event) {
                         acting.push(act(event));
                     }
                 }
@@ -481,14 +491,22 @@ impl Driver<'_> {
 
     /// Whether nobody who is waited for can complete any more, because of what is nowhere.
     fn death(&mut self, go: u64) -> Option<Outcome> {
+        // It costs something in a large swarm, where a line comes every millisecond.
+        let now = Instant::now();
+        if self.looked.is_some_and(|looked| now.duration_since(looked) < LOOK) {
+            return None;
+        }
+        self.looked = Some(now);
         let elapsed = self.clock.mono().saturating_sub(go);
-        let (roster, trial) = (&self.roster, self.trial);
+        let (roster, fates) = (&self.roster, &self.fates);
         let will_serve = |name: &str| {
-            let is_alive = roster.node(name).is_some_and(roster::Known::is_alive);
-            serves_by_plan(trial, name, is_alive, elapsed)
+            let known = roster.node(name);
+            let (is_alive, is_server) =
+                (known.is_some_and(roster::Known::is_alive), !known.is_none_or(roster::Known::is_peer));
+            fates.get(name).map_or(is_alive, |fate| serves_by_plan(fate, is_server, is_alive, elapsed))
         };
         let missing = roster.missing().map(|(name, _)| name);
-        let missing = self.survival.doomed(missing, will_serve, Instant::now())?;
+        let missing = self.survival.doomed(missing, will_serve, now)?;
         Some(Outcome::Unfinishable { missing })
     }
 

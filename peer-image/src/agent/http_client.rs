@@ -185,7 +185,7 @@ impl Client {
             if number == self.geometry.blocks_in(piece) {
                 if self.storage.verify(piece).map_err(disk)? {
                     self.have.set(piece);
-                    self.ledger.have(&self.have, self.geometry);
+                    self.ledger.got(piece, self.have.count());
                 } else {
                     self.storage.discard(piece);
                     self.ledger.discarded(u64::from(self.geometry.piece_length(piece)));

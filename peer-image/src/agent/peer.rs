@@ -307,6 +307,8 @@ impl Peer {
 
     fn completed(&mut self, ending: &mut Ending) {
         self.newly_complete = true;
+        // What it had sent by then is known to the byte, not to the second.
+        self.report();
         self.reporter.emit(Event::Completed { bytes: self.geometry.size() });
         ending.completed(self.spec.on_complete);
     }

@@ -13,7 +13,7 @@
 //!   cut packets, 0.4 % with whole ones of 16 KiB, and that comes out of the receiver's upload;
 //! * the lateness of the timer that refills it: what does not fit in while the processor is busy is lost. With three
 //!   busy loops for each core, 1 ms of rate lost up to 3.6 %, 2 ms up to 0.9 % and 4 ms up to 0.2 %; idle, even two frames
-//!   lost only 0.6 % at 500 mbit. It holds [`REFILL`], which is also the head start on a fast link;
+//!   lost only 0.6 % at 500 mbit. It holds 2 ms of its rate ([`bucket_bytes`]), which is also the head start on a fast link;
 //! * two frames: what is larger than the bucket and cannot be cut is dropped.
 //!
 //! **The queue** is counted in bytes, and it is large enough not to overflow. What is lost at a download queue has
@@ -31,6 +31,7 @@ use netlink_packet_core::{DefaultNla, Nla as _, NlasIterator};
 use netlink_packet_route::tc::{TcAttribute, TcMessage, TcOption, TcStats2};
 
 use crate::event::Queue;
+use crate::node::bucket_bytes;
 
 /// Name of the queueing discipline.
 pub(super) const KIND: &str = "tbf";
@@ -54,16 +55,12 @@ const TICK: u128 = 64;
 const SLOWEST: u64 = 1_000;
 /// Bytes of an Ethernet header, which `tbf` counts and an MTU does not.
 const ETHERNET_HEADER: u64 = 14;
-/// The bucket holds so many ns of its rate.
-const REFILL: u64 = 2_000_000;
 /// Largest offload packet below [`FAST`], bytes: one BitTorrent block.
 const OFFLOAD: u32 = 16 * 1024;
 /// Largest offload packet of the kernel's choice, bytes (`GSO_LEGACY_MAX_SIZE`).
 pub(super) const OFFLOAD_KERNEL: u32 = 65_536;
 /// Bit/s from which the kernel's own offload packet fits the bucket.
 const FAST: u64 = 1_000_000_000;
-/// Room for an offload packet, its frames' headers included, bytes.
-const OFFLOAD_ROOM: u64 = 18_000;
 /// A queue holds so many ns of its rate, at the least.
 const WAIT: u64 = 400_000_000;
 /// A queue holds so many bytes, at the least.
@@ -92,7 +89,7 @@ impl Bucket {
         let bytes_per_s = rate / 8;
         let held = |ns: u64| u128::from(bytes_per_s) * u128::from(ns) / 1_000_000_000;
         let frames = 2 * (u64::from(mtu) + ETHERNET_HEADER);
-        let burst = held(REFILL).max(u128::from(OFFLOAD_ROOM.max(frames)));
+        let burst = u128::from(bucket_bytes(rate).max(frames));
         let limit = held(WAIT).max(u128::from(QUEUE_FLOOR));
         let clamp = |bytes: u128| u32::try_from(bytes).unwrap_or(u32::MAX);
         Some(Self { bytes_per_s, burst: clamp(burst), limit: clamp(limit) })

@@ -43,8 +43,8 @@ impl Driver<'_> {
             |event: &&plan::Event| role(&event.node).is_some_and(|role| event.action.actor(role) == Actor::Controller);
         let begins = |event: &plan::Event| match event.action {
             Action::Rejoin(_) => {
-                let fate = self.trial.fate(&event.node);
-                let absence = fate.absences.iter().find(|absence| absence.until == Some(event.at));
+                let fate = self.fates.get(&event.node);
+                let absence = fate.and_then(|fate| fate.absences.iter().find(|it| it.until == Some(event.at)));
                 let earliest = absence.map_or(event.at, |absence| match absence.how {
                     How::Leave => absence.from.saturating_add(nanos(GOODBYE)),
                     _ => absence.from,
@@ -56,6 +56,18 @@ impl Driver<'_> {
         let mut due: Vec<_> = self.trial.schedule.iter().filter(is_ours).map(|e| (begins(e), e.clone())).collect();
         due.sort_by_key(|(at, _)| *at);
         due.into()
+    }
+
+    /// When to look again at a return whose node has not said goodbye yet, although it was to leave: a busy host may make
+    /// its word late. Not for longer than a return may be late.
+    pub(super) fn awaits_goodbye(&self, event: &plan::Event, go: u64) -> Option<u64> {
+        if !matches!(event.action, Action::Rejoin(_)) || !self.roster.node(&event.node)?.stays_unannounced() {
+            return None;
+        }
+        let now = self.clock.mono().saturating_sub(go);
+        let latest = Duration::try_from_secs_f64(self.cell.settings.validity.churn_late).unwrap_or(GOODBYE);
+        let later = now.saturating_add(nanos(GOODBYE));
+        (later <= event.at.saturating_add(nanos(latest))).then_some(later)
     }
 
     /// Whether an action that is due is to be taken; what is not is noted.

@@ -66,12 +66,15 @@ impl Driver<'_> {
                 let ahead = at.saturating_sub(record.mono);
                 self.gate = Some(if self.gate_shares_clock { *at } else { self.clock.mono().saturating_add(ahead) });
             }
-            E::Started { pieces: 0, .. } => self.survival.forget(&node),
+            E::Started { pieces, .. } => self.survival.begins(&node, *pieces),
             E::Progress(progress) => {
                 self.survival.got(&node, &progress.got);
                 (self.observer)(Update::Pieces { node: node.clone(), pieces: progress.pieces });
             }
-            E::Completed { .. } => (self.observer)(Update::Completed { node: node.clone() }),
+            E::Completed { .. } => {
+                self.survival.has_all(&node);
+                (self.observer)(Update::Completed { node: node.clone() });
+            }
             E::Error { kind, message } if self.gate.is_none() && !self.over => {
                 let reason = format!("`{node}`: {message}");
                 cut = Some(match kind {

@@ -206,6 +206,11 @@ impl Known {
         }
     }
 
+    /// Whether it is there and neither said goodbye nor was killed.
+    pub(super) fn stays_unannounced(&self) -> bool {
+        self.is_alive() && self.crashes == 0 && self.goodbye.is_none()
+    }
+
     /// Takes in what it reported; returns the numbers of lines that were lost just before, if any were.
     pub(super) fn report(&mut self, record: &event::Record) -> Option<(u64, u64)> {
         use event::Event as E;

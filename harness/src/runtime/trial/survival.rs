@@ -2,8 +2,8 @@
 //! who lack it.
 //!
 //! In P2P every node with a verified piece is a copy of it, there or to return with it; in client-server the server alone
-//! is. What is under way when the last copy goes may still arrive, so a file counts as dead only after a while in which
-//! nobody told of what was missing.
+//! is. What is under way when the last copy goes may still arrive, so a file counts as dead only after it was so for a
+//! while.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use peer_image::node::Role;
 use tokio::time::Instant;
 
-use crate::plan::{Architecture, Cell, How, Keeps, Trial};
+use crate::plan::{Architecture, Cell, Fate, Keeps, Trial};
 
 /// So long after the last copy went the file is taken for dead: longer than the second in which a node reports what it
 /// got, and than the tracker's and the choker's rounds take to bring together who has what.
@@ -58,8 +58,22 @@ impl Survival {
         }
     }
 
+    /// A node told that it has them all: that may come before its word of each.
+    pub(super) fn has_all(&mut self, node: &str) {
+        self.held.insert(node.to_owned(), (0..self.pieces).collect());
+    }
+
+    /// A node begins with so many pieces.
+    pub(super) fn begins(&mut self, node: &str, pieces: u32) {
+        match pieces {
+            0 => self.forget(node),
+            all if all == self.pieces => self.has_all(node),
+            _ => {}
+        }
+    }
+
     /// A node begins without what it had.
-    pub(super) fn forget(&mut self, node: &str) {
+    fn forget(&mut self, node: &str) {
         self.held.remove(node);
     }
 
@@ -101,15 +115,14 @@ impl Survival {
     }
 }
 
-/// Whether a node that is there now is cut off or frozen for good, or one that is away comes back with its pieces, by the
-/// schedule; `elapsed` is ns after the common start.
-pub(super) fn serves_by_plan(trial: &Trial, node: &str, is_alive: bool, elapsed: u64) -> bool {
-    let fate = trial.fate(node);
+/// Whether a node is there for others or will be, by its fate: not if it is away, cut off or frozen for good, or comes back
+/// with nothing. The server makes the file anew, whatever it kept. `elapsed` is ns after the common start.
+pub(super) fn serves_by_plan(fate: &Fate, is_server: bool, is_alive: bool, elapsed: u64) -> bool {
     let current = fate.absences.iter().rev().find(|absence| absence.from <= elapsed);
     match current {
         Some(absence) if absence.until.is_none() => is_alive && absence.how.ends_the_process(),
         Some(absence) if absence.until.is_some_and(|until| until > elapsed) => {
-            !absence.how.ends_the_process() || absence.keeps == Keeps::Pieces || matches!(absence.how, How::Freeze)
+            is_server || !absence.how.ends_the_process() || absence.keeps == Keeps::Pieces
         }
         _ => is_alive,
     }
@@ -136,6 +149,24 @@ mod tests {
         assert_eq!(doomed, Some(BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 1)])));
         survival.got("b", &[3]);
         assert_eq!(survival.doomed(missing(), |node| node != "server", later), None, "it came");
+    }
+
+    #[test]
+    fn who_is_away_serves_if_it_comes_back_with_what_it_had_and_the_server_in_any_case() {
+        let away = |until, keeps| Fate {
+            arrives: 0,
+            absences: vec![crate::plan::Absence { from: 10, until, how: crate::plan::How::Crash, keeps }],
+        };
+        let serves = |until, keeps, is_server| serves_by_plan(&away(until, keeps), is_server, false, 20);
+        assert!(serves(Some(30), Keeps::Pieces, false) && serves(Some(30), Keeps::Nothing, true));
+        assert!(!serves(Some(30), Keeps::Nothing, false) && !serves(None, Keeps::Pieces, true));
+    }
+
+    #[test]
+    fn who_completed_has_them_all_whatever_it_told_of() {
+        let mut survival = survival(Architecture::P2p);
+        survival.has_all("a");
+        assert_eq!(survival.without_server(["b"].into_iter(), &|_| true), None);
     }
 
     #[tokio::test(start_paused = true)]

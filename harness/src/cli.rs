@@ -87,6 +87,8 @@ pub enum Schema {
     Events,
     /// manifest.json
     Manifest,
+    /// summary.json
+    Summary,
 }
 
 /// Run experiments and write their reports.

@@ -1,5 +1,7 @@
 //! Exit codes of the `harness` command.
 
+use crate::analysis::outcome::Outcome;
+
 /// How the command ended. Reports are written before the exit in every case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -56,5 +58,19 @@ impl Exit {
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
+    }
+}
+
+impl From<Outcome> for Exit {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Passed => Self::Fine,
+            Outcome::Regressed => Self::Regressed,
+            Outcome::Crossed => Self::Threshold,
+            Outcome::Failed => Self::Trial,
+            Outcome::Invalid => Self::Invalid,
+            Outcome::NotComparable => Self::NotComparable,
+            Outcome::Inconclusive => Self::Inconclusive,
+        }
     }
 }

@@ -10,11 +10,12 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace is above").to_owned()
 }
 
-const ALL: [(Schema, &str); 4] = [
+const ALL: [(Schema, &str); 5] = [
     (Schema::Experiment, "experiment"),
     (Schema::Plan, "plan"),
     (Schema::Events, "events"),
     (Schema::Manifest, "manifest"),
+    (Schema::Summary, "summary"),
 ];
 
 fn validator(which: Schema) -> jsonschema::Validator {

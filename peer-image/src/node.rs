@@ -152,6 +152,9 @@ pub struct Link {
     pub down: u64,
 }
 
+/// Longest that a node which leaves goes on sending what its sockets hold.
+pub const DRAIN: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// What the token bucket of a link of `rate` bit/s holds, bytes: 18 kB, so that an offload packet with its frames' headers
 /// fits in, or 2 ms of the rate. `link/tbf.rs` says why; two frames are more only at an MTU of 9000.
 #[must_use]

@@ -11,7 +11,7 @@ use super::flows;
 use super::lives::{self, Observed};
 use super::metrics::{ChurnRow, ChurnStatus, Measured, PeerOutcome, PeerRow, TrialOutcome, TrialRow, Verdict};
 use super::peers;
-use super::statistics::{jain, mean, median, most, quantile};
+use super::statistics::{jain, mean, median, most, reached};
 use super::validity::{self, Invalid};
 use super::{population, presence, theory};
 use crate::events::record::{Line, Outcome};
@@ -126,7 +126,7 @@ fn trial_row(
         to_complete: count(&waited),
         completed: waited.iter().filter(|peer| peer.outcome == PeerOutcome::Completed).map(|_| 1).sum(),
         completion_median_s: median(&times),
-        completion_p90_s: quantile(&times, 0.9),
+        completion_p90_s: reached(&times, 0.9),
         completion_max_s: most(&times),
         download_mean_s: mean(&downloads),
         download_median_s: median(&downloads),

@@ -262,8 +262,8 @@ impl fmt::Display for What {
             ),
             Self::HeadStart { seconds, share } => write!(
                 f,
-                "links that were silent may send a full token bucket at once, which is worth {:.1} ms or {:.1} % of the \
-                 bound: so much too small a ratio may be (a larger file makes it less)",
+                "links that were silent, cut or changed may carry a full token bucket at once, which is worth {:.1} ms or \
+                 {:.1} % of the bound: so much too small a ratio may be (a larger file makes it less)",
                 seconds * 1e3,
                 share * 100.0
             ),

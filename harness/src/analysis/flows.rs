@@ -1,7 +1,7 @@
 //! Who sent how much to whom, and how full the links were as time went on.
 
 use peer_image::event::{Idle, is_to_complete};
-use peer_image::node::Role;
+use peer_image::node::{Behaviour, Role};
 
 use super::lives::{Life, Observed};
 use super::metrics::{TrialRow, Verdict};
@@ -44,11 +44,11 @@ pub struct UtilisationRow {
     pub peers_present: u32,
     /// Share of the server's upload rate that was carried, headers included: `counters.up.bytes`.
     pub server_up_share: Option<f64>,
-    /// The same of all peers' uploads.
+    /// The same of the uploads of all peers that help: no free riders, no corrupting peers.
     pub peers_up_share: Option<f64>,
     /// The same of all peers' downloads.
     pub peers_down_share: Option<f64>,
-    /// Share of the peers' upload time with nothing to send because nobody wanted what they had: `progress.idle`.
+    /// Share of what those uploads could have carried, with nothing to send because nobody wanted what they had: `progress.idle`.
     pub peers_idle_uninterested_share: Option<f64>,
     /// The same because all who did were choked.
     pub peers_idle_choked_share: Option<f64>,
@@ -90,12 +90,10 @@ pub(super) fn utilisation(cell: &Cell, trial: &Trial, observed: &Observed, horiz
     let seconds = horizon.min(cell.settings.timeout).ceil() as u32;
     (0..seconds)
         .map(|second| {
-            // The last second ends with the transfer.
-            let length = (horizon - f64::from(second)).min(1.0);
             let server = sum(observed, &servers, second, horizon);
             let peers = sum(observed, &peers, second, horizon);
             let share = |part: f64, whole: f64| (whole > 0.0).then(|| part / whole);
-            let idle = peers.idle.map(|idle| share(idle, f64::from(peers.present) * length));
+            let idle = peers.idle.map(|idle| share(idle, peers.up_rate));
             UtilisationRow {
                 cell: cell.id.clone(),
                 repeat: trial.repeat,
@@ -150,7 +148,7 @@ pub(super) fn usual(cell: &str, trials: &[TrialRow], rows: &[UtilisationRow]) ->
 /// One cause of idle upload time, out of a report of all of them, ns.
 type Cause = fn(&(u64, Idle)) -> f64;
 
-/// What some nodes' links carried in a second, and could have: bits, and seconds of idle upload time.
+/// What some nodes' links carried in a second, and could have, bits; and what idle upload time cost, bits, by cause.
 #[derive(Debug, Default)]
 struct Sum {
     present: u32,
@@ -184,18 +182,24 @@ fn sum(observed: &Observed, nodes: &[(&Node, Vec<Span>)], second: u32, horizon: 
                 if to == end { bits.min(possible) } else { bits }
             };
             sum.present += 1;
-            sum.up += grown(|point| point.1 as f64, possible.up);
             sum.down += grown(|point| point.2 as f64, possible.down);
-            sum.up_rate += possible.up;
             sum.down_rate += possible.down;
+            // Who never gives has no upload to be full.
+            if node.behaviour != Behaviour::Honest {
+                break;
+            }
+            sum.up += grown(|point| point.1 as f64, possible.up);
+            sum.up_rate += possible.up;
             let causes: [Cause; 3] = [
                 |point| point.1.uninterested as f64,
                 |point| point.1.choked as f64,
                 |point| point.1.unrequested as f64,
             ];
+            // As a part of what its link could have carried, so that it adds up with what it did.
+            let rate = if possible.seconds > 0.0 { possible.up / possible.seconds } else { 0.0 };
             for (idle, cause) in sum.idle.iter_mut().zip(causes) {
                 let at = |moment| interpolated(&life.idle, |point| point.0, cause, moment);
-                *idle += (at(to) - at(from)) / 1e9;
+                *idle += (at(to) - at(from)) / 1e9 * rate;
             }
             break;
         }

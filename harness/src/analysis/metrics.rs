@@ -245,7 +245,7 @@ pub struct TrialRow {
     pub completed: u32,
     /// Median completion time of those.
     pub completion_median_s: Option<f64>,
-    /// Time by which 90 % of those had completed (interpolated).
+    /// Time by which 90 % of those had completed: the least by which at least so many had.
     pub completion_p90_s: Option<f64>,
     /// Completion time of the last of those: where some did not complete, the D of the survivors.
     pub completion_max_s: Option<f64>,

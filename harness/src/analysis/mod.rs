@@ -13,12 +13,15 @@
 //! | [`findings`] | warnings as values, with the number that caused them |
 //! | [`compare`] | arms against each other: ratios, their intervals, verdicts |
 //! | [`checks`] | thresholds and assertions |
+//! | [`outcome`] | what a run comes to, in one word |
+//! | [`changes`] | when a series of nights changed its level |
 //! | [`summary`] | a run as a whole |
 //! | [`statistics`] | quantiles, the interval of a median, outliers, fairness |
 //!
 //! This stage reads no clock, no file and no engine; it knows nothing of how results are shown.
 
 pub mod bounds;
+pub mod changes;
 pub mod checks;
 mod churn;
 pub mod compare;
@@ -28,6 +31,7 @@ pub mod findings;
 pub mod flows;
 pub mod lives;
 pub mod metrics;
+pub mod outcome;
 mod peers;
 pub mod population;
 pub mod presence;

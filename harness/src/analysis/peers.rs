@@ -59,7 +59,7 @@ pub(super) fn row(
         duplicate_bytes: progress(|progress| progress.duplicate),
         discarded_bytes: progress(|progress| progress.discarded),
         unrequested_bytes: progress(|progress| progress.unrequested),
-        lost_bytes: if completed.is_some() { 0 } else { lost(trial, log) },
+        lost_bytes: lost(trial, log),
         present_s,
         idle_uninterested_s,
         idle_choked_s,
@@ -100,6 +100,10 @@ fn lost(trial: &Trial, log: &NodeLog) -> u64 {
     let mut lost = 0;
     for (i, life) in log.lives.iter().enumerate() {
         let Some(started) = life.started else { continue };
+        // Who has the whole file takes nothing away that it could have used.
+        if life.completed.is_some() {
+            continue;
+        }
         let got = life.progress.as_ref().map_or(0, |it| {
             let down: u64 = it.down.values().sum();
             down.saturating_sub(it.duplicate + it.discarded)

@@ -19,10 +19,10 @@
 //!
 //! Where presence is not known exactly it is taken longer, which lowers the bound and keeps it true: a node begins at its
 //! planned moment, a killed one lasts until the engine said so, and one that is frozen counts as there, because the kernel
-//! goes on sending what its sockets hold. What the sockets of a node that went may still have sent is counted with its token
-//! buckets.
+//! goes on sending what its sockets hold. A node that left is counted for as long as it may have gone on sending what its
+//! sockets held ([`DRAIN`]).
 
-use peer_image::node::{Alteration, Link, Role};
+use peer_image::node::{Alteration, DRAIN, Link, Role};
 
 use super::bounds::{Bound, PAYLOAD_SHARE, Term, useful_upload};
 use super::lives::{Acted, Life, NodeLog, Observed, Started};
@@ -30,12 +30,8 @@ use crate::plan::{Action, Architecture, How, Node, Trial};
 
 /// What netlink may take to change a link, seconds.
 const NETLINK: f64 = 0.1;
-/// What a link that was cut may still let in, bits: what the sockets of four uploaders had handed on.
-const UNDER_WAY: f64 = 4.0 * UNSENT;
-/// What the sockets of a peer that went may still send, bits: its agent hands them six blocks at a time.
-const UNSENT: f64 = 6.0 * 16_384.0 * 8.0;
-/// The same of the HTTP server: the kernel's largest send buffer, 4 MiB (`tcp_wmem`).
-const UNSENT_BY_HTTP: f64 = 4_194_304.0 * 8.0;
+/// What a link that was cut may still let in, bits: what the sockets of four uploaders had handed on, six blocks each.
+const UNDER_WAY: f64 = 4.0 * 6.0 * 16_384.0 * 8.0;
 
 /// A time in which a node's link has the same rates. Seconds after the common start, bit/s.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,8 +53,7 @@ pub struct Member {
     pub helps: bool,
     /// Whether D waits for it.
     pub to_complete: bool,
-    /// What its token buckets, and its sockets once it went, may send and let in beyond the rates, over all its lives: (up,
-    /// down), bits.
+    /// What its token buckets may send and let in beyond the rates, over all its lives: (up, down), bits.
     pub buckets: (f64, f64),
 }
 
@@ -192,19 +187,25 @@ pub fn realised(trial: &Trial, observed: &Observed) -> Option<Swarm> {
             Alteration::Cut => (sum.0, sum.1 + UNDER_WAY),
             Alteration::Silent | Alteration::Answering => sum,
         });
-        let ends = spans.windows(2).filter(|pair| pair[0].until < pair[1].from).count()
-            + usize::from(spans.last().is_some_and(|span| span.until.is_finite()));
-        let unsent = ends as f64 * if node.role == Role::HttpServer { UNSENT_BY_HTTP } else { UNSENT };
         Member {
-            spans,
+            spans: drained(spans),
             helps: useful_upload(link, node.behaviour) > 0,
             to_complete: node.to_complete && !super::peers::gave_up(log),
             buckets: (
-                bucket(|life| Some(life.shaped.as_ref()?.up.as_ref()?.burst)) + unsent + refilled.0,
+                bucket(|life| Some(life.shaped.as_ref()?.up.as_ref()?.burst)) + refilled.0,
                 bucket(|life| Some(life.shaped.as_ref()?.down.as_ref()?.burst)) + refilled.1,
             ),
         }
     })
+}
+
+/// The same spans with the time in which a node that left may have gone on sending.
+fn drained(mut spans: Vec<Span>) -> Vec<Span> {
+    let next: Vec<f64> = spans.iter().skip(1).map(|span| span.from).chain([f64::INFINITY]).collect();
+    for (span, next) in spans.iter_mut().zip(next) {
+        span.until = (span.until + DRAIN.as_secs_f64()).min(next);
+    }
+    spans
 }
 
 /// What the bucket of a link of so many bit/s holds, bits.

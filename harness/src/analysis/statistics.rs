@@ -16,6 +16,15 @@ pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
     Some(sorted[low] + (sorted[high] - sorted[low]) * rank.fract())
 }
 
+/// The least value that at least such a share of the values do not exceed (type 1 of Hyndman & Fan 1996). `None` for no
+/// values.
+#[must_use]
+pub fn reached(values: &[f64], share: f64) -> Option<f64> {
+    let sorted = sorted(values);
+    let rank = (share.clamp(0.0, 1.0) * sorted.len() as f64 - 1e-9).ceil().max(1.0) as usize;
+    sorted.get(rank - 1).copied()
+}
+
 /// Arithmetic mean; `None` of nothing.
 #[must_use]
 pub fn mean(values: &[f64]) -> Option<f64> {
@@ -111,6 +120,16 @@ mod tests {
         assert_eq!(quantile(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.9), Some(4.6));
         assert_eq!(quantile(&[7.0], 0.9), Some(7.0));
         assert_eq!(median(&[]), None);
+    }
+
+    #[test]
+    fn what_a_share_reached_is_one_of_the_values() {
+        let values = [5.0, 1.0, 4.0, 2.0, 3.0];
+        assert_eq!(
+            [0.0, 0.2, 0.21, 0.9, 1.0].map(|share| reached(&values, share)),
+            [1.0, 1.0, 2.0, 5.0, 5.0].map(Some)
+        );
+        assert_eq!(reached(&[], 0.5), None);
     }
 
     #[test]

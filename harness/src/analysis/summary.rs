@@ -13,7 +13,7 @@ use super::population::PopulationRow;
 use super::presence;
 use super::statistics::{least, mean, median, median_interval, most, outliers, variation};
 use super::theory::TheoryRow;
-use crate::plan::{Architecture, Cell, Plan, RuntimeName, Settings, Trial};
+use crate::plan::{Architecture, Cell, Gate, Plan, RuntimeName, Settings, Trial};
 
 /// One cell over its repeats. Times and ratios are those of its completed trials.
 #[derive(Debug, Clone, PartialEq)]
@@ -162,6 +162,8 @@ pub struct Analysis {
     pub contrasts: Vec<Contrast>,
     /// Containers against network namespaces, where all else is equal.
     pub parities: Vec<Parity>,
+    /// What the results are held to.
+    pub gate: Gate,
     /// Arms against the base.
     pub comparisons: Vec<ComparisonRow>,
     /// Thresholds and assertions, in the file's order.
@@ -235,6 +237,15 @@ impl Point {
     }
 }
 
+impl Analysis {
+    /// D of each valid trial of a cell, seconds, in the trials' order.
+    #[must_use]
+    pub fn times(&self, cell: &str) -> Vec<f64> {
+        let own = self.trials.iter().filter(|trial| trial.cell == cell && counts(trial));
+        own.filter_map(|trial| trial.distribution_time_s).collect()
+    }
+}
+
 /// Concludes a run from its plan and its trials. Cells of the plan without a trial keep their row.
 #[must_use]
 pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Analysis {
@@ -259,6 +270,7 @@ pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Ana
         over_n: Vec::new(),
         contrasts: Vec::new(),
         parities: Vec::new(),
+        gate: plan.gate.clone(),
         comparisons: Vec::new(),
         checks: Vec::new(),
     };

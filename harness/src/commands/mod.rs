@@ -13,11 +13,12 @@
 //!
 //! [`results`] is the directory of a run, which `run` writes and `report` reads; `sweep` runs one experiment's trials,
 //! `resume` finds what an earlier process did of them, `onlooker` shows them to a person, `places` is where they run,
-//! `verdict` is what they come to.
+//! `job` is what a CI gets to see of a run beside its directory.
 
 pub mod clean;
 pub mod compare;
 pub mod doctor;
+mod job;
 mod onlooker;
 mod places;
 pub mod plan;
@@ -28,7 +29,6 @@ mod resume;
 pub mod run;
 pub mod schema;
 mod sweep;
-mod verdict;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};

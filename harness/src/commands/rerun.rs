@@ -47,7 +47,7 @@ pub async fn rerun(dir: &Path, out: &Path, asked: Option<RuntimeName>) -> Exit {
     let old = results::analyse(dir, &before);
     let experiments = [experiment];
     let directories = |facts: &Facts| {
-        let Experiment { text, plan } = &experiments[0];
+        let Experiment { text, plan, .. } = &experiments[0];
         Ok(vec![results::create(out, text, plan, facts.clone())?])
     };
     match run::run_all(&experiments, auto, directories).await {

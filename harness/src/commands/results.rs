@@ -353,7 +353,7 @@ fn facts(manifest: &Manifest) -> report::Facts {
     if let Some(runtime) = manifest.facts.get("runtime").filter(|name| !name.contains(',')) {
         command.push_str(&format!(" --runtime {runtime}"));
     }
-    report::Facts { rows, command }
+    report::Facts { rows, run: manifest.run.clone(), command }
 }
 
 /// Writes a file whole or not at all: a reader never sees half of it.

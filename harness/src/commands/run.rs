@@ -45,6 +45,8 @@ pub(super) struct Experiment {
     pub(super) text: String,
     /// What it comes to.
     pub(super) plan: Plan,
+    /// The file, as it was named.
+    pub(super) file: PathBuf,
 }
 
 /// Runs all files, one after the other. The first that is wrong stops all before anything starts; the worst end of
@@ -160,7 +162,7 @@ pub(super) fn of_spec(
         )
         .into());
     }
-    Ok(Experiment { text, plan })
+    Ok(Experiment { text, plan, file: file.to_owned() })
 }
 
 /// Runs the experiments in the directories that `directories` makes or finds, given what is known of the runtimes; returns
@@ -197,7 +199,14 @@ pub(super) async fn run_all(
     let mut worst = Exit::Fine;
     for (experiment, run) in experiments.iter().zip(&mut runs) {
         run.manifest.facts = places.facts();
-        let mut sweep = Sweep { places: &places, plan: &experiment.plan, run, stop: &stop, measured: Vec::new() };
+        let mut sweep = Sweep {
+            places: &places,
+            plan: &experiment.plan,
+            file: &experiment.file,
+            run,
+            stop: &stop,
+            measured: Vec::new(),
+        };
         worst = worst.or_worse(sweep.run().await?);
         if stop.borrow().is_some() {
             break;

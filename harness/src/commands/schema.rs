@@ -25,6 +25,7 @@ pub fn text(which: Schema) -> String {
         Schema::Plan => derived::<Plan>(),
         Schema::Events => derived::<Line>(),
         Schema::Manifest => derived::<Manifest>(),
+        Schema::Summary => derived::<crate::report::ci::Summary>(),
     };
     format!("{schema:#}\n")
 }

@@ -3,6 +3,8 @@
 //! A trial that is INVALID is run again, up to the plan's number of retries. What an earlier process measured in the
 //! same directory is kept ([`resume`](super::resume)): nothing is measured twice.
 
+use std::path::Path;
+
 use tokio::sync::watch;
 
 use super::onlooker::Onlooker;
@@ -11,9 +13,10 @@ use super::plan::estimates;
 use super::results::{self, Run};
 use super::resume::{self, Standing};
 use super::run::RunError;
-use super::{say, verdict};
+use super::{job, say};
 use crate::analysis::compare;
 use crate::analysis::metrics::{Measured, Verdict};
+use crate::analysis::outcome::outcome;
 use crate::analysis::summary;
 use crate::events::log::Writer;
 use crate::exit::Exit;
@@ -28,6 +31,8 @@ use crate::runtime::trial::{self, Signal};
 pub(super) struct Sweep<'a> {
     pub(super) places: &'a Places,
     pub(super) plan: &'a Plan,
+    /// The experiment file, as it was named.
+    pub(super) file: &'a Path,
     pub(super) run: &'a mut Run,
     pub(super) stop: &'a watch::Receiver<Option<Signal>>,
     /// What the trials came to so far. Kept, so that a log that is cut off costs its own trial and no other.
@@ -56,12 +61,13 @@ impl Sweep<'_> {
         if kept.is_ok() {
             say(format_args!("report: {}", self.run.dir.join("report.md").display()));
         }
+        job::tell(&analysis, self.file);
         ended?;
         kept?;
         Ok(match signal {
             Some(Signal::Interrupt) => Exit::Interrupted,
             Some(Signal::Terminate) => Exit::Terminated,
-            None => verdict::of(&analysis, plan.gate.compare.strict),
+            None => outcome(&analysis).into(),
         })
     }
 

@@ -13,6 +13,8 @@ use crate::plan::Architecture;
 
 mod gate;
 
+pub(super) use self::gate::verdict;
+
 /// Rows of a list that a report shows; the tables have all of them.
 const SHOWN: usize = 60;
 const INFALLIBLE: &str = "writing to a string cannot fail";
@@ -84,15 +86,21 @@ fn payload_note() -> String {
 
 /// Text that grows by lines and tables.
 #[derive(Default)]
-struct Page(String);
+pub(super) struct Page(String);
 
 impl Page {
-    fn line(&mut self, text: impl Display) {
+    /// What it holds.
+    pub(super) fn text(self) -> String {
+        self.0
+    }
+
+    /// One line.
+    pub(super) fn line(&mut self, text: impl Display) {
         writeln!(self.0, "{text}").expect(INFALLIBLE);
     }
 
     /// A table; headings that begin with `>` are of numbers.
-    fn table(&mut self, headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+    pub(super) fn table(&mut self, headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
         let names: Vec<&str> = headings.iter().map(|heading| heading.trim_start_matches('>')).collect();
         let rules: Vec<&str> = headings.iter().map(|it| if it.starts_with('>') { "---:" } else { "---" }).collect();
         self.line(format!("| {} |", names.join(" | ")));
@@ -579,7 +587,7 @@ fn run(page: &mut Page, analysis: &Analysis, facts: &Facts) {
     }
 }
 
-fn number(value: Option<f64>, digits: usize) -> String {
+pub(super) fn number(value: Option<f64>, digits: usize) -> String {
     value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
 }
 
@@ -592,7 +600,7 @@ fn percent(share: Option<f64>) -> String {
 }
 
 /// Text that may come from a user or a node: it must not break a table or become markup.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;").replace(['\n', '\r'], " ")
 }
 
@@ -607,6 +615,7 @@ mod tests {
         Facts {
             rows: rows.map(|(what, value)| (what.to_owned(), value.to_owned())).into(),
             command: "harness run experiments/textbook.yaml --seed 1".to_owned(),
+            ..Facts::default()
         }
     }
 

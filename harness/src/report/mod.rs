@@ -3,6 +3,7 @@
 //!
 //! | module | what it makes |
 //! | --- | --- |
+//! | [`ci`] | what a CI reads: `summary.json`, `junit.xml`, `metrics.txt`, words for a job's page |
 //! | [`csv`] | tidy tables, and `columns.json`, which names their types and units |
 //! | [`markdown`] | `report.md` |
 //! | [`mod@plan`] | what `harness plan` prints |
@@ -11,6 +12,7 @@
 //! | [`terminal`] | the summary that a command ends with |
 //! | [`progress`] | what a command says while it runs |
 
+pub mod ci;
 pub mod csv;
 pub mod markdown;
 pub mod plan;
@@ -38,6 +40,8 @@ pub const RATIOS: &str = "ratios.svg";
 pub struct Facts {
     /// What and its value, in the order in which a report shows them: when, engine, kernel, image, …
     pub rows: Vec<(String, String)>,
+    /// The run's id.
+    pub run: String,
     /// The command that repeats the run.
     pub command: String,
 }
@@ -69,6 +73,9 @@ pub fn files(analysis: &Analysis, facts: &Facts) -> Vec<(&'static str, String)> 
     if !analysis.checks.is_empty() {
         files.push(("checks.csv", csv::checks(analysis)));
     }
+    files.push(("summary.json", ci::summary(analysis, facts)));
+    files.push(("junit.xml", ci::junit(analysis, facts)));
+    files.push(("metrics.txt", ci::metrics(analysis)));
     files.push(("report.md", markdown::report(analysis, facts)));
     files
 }

@@ -18,6 +18,8 @@ pub struct Ending {
     planned: Option<Timestamp>,
     patience: Option<Timestamp>,
     after_completion: Option<Timestamp>,
+    /// Whether the node leaves of its own accord.
+    leaves: bool,
 }
 
 impl Ending {
@@ -28,7 +30,7 @@ impl Ending {
     pub fn new() -> io::Result<Self> {
         let term = signal(SignalKind::terminate())?;
         let int = signal(SignalKind::interrupt())?;
-        Ok(Self { term, int, epoch: None, planned: None, patience: None, after_completion: None })
+        Ok(Self { term, int, epoch: None, planned: None, patience: None, after_completion: None, leaves: false })
     }
 
     /// The node leaves at the end of its stay if that is its own to do, and earlier if its patience, ns, ends before it
@@ -59,13 +61,21 @@ impl Ending {
                 _ => std::future::pending().await,
             }
         };
-        tokio::select! {
+        let why = tokio::select! {
             biased;
             _ = self.term.recv() => Leave::Stopped,
             _ = self.int.recv() => Leave::Stopped,
             () = until(self.planned) => Leave::Planned,
             () = until(self.after_completion) => Leave::Completed,
             () = until(self.patience) => Leave::GaveUp,
-        }
+        };
+        self.leaves = why != Leave::Stopped;
+        why
+    }
+
+    /// Whether the node left of its own accord: nobody asked for its end.
+    #[must_use]
+    pub fn leaves(&self) -> bool {
+        self.leaves
     }
 }

@@ -46,6 +46,7 @@ use self::report::Reporter;
 use self::surroundings::Surroundings;
 use crate::event::{Counters, ErrorKind, Event, exit};
 use crate::link::{self, Gauge, LinkError};
+use crate::node::DRAIN;
 use crate::node::{Gate, NodeSpec, Role};
 
 /// Why a node cannot go on.
@@ -212,6 +213,9 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
     if let Some(surroundings) = surroundings {
         surroundings.end(&reporter).await;
     }
+    if ending.leaves() {
+        drain(&gauge).await;
+    }
     count(&reporter, &gauge).await;
     reporter.release();
     outcome
@@ -269,6 +273,23 @@ async fn count_on(reporter: &Reporter, gauge: &Gauge) {
         tokio::time::sleep(COUNT_EVERY).await;
         count(reporter, gauge).await;
     }
+}
+
+/// Waits until nothing is left on its way out, at most [`DRAIN`]: connections were closed, and a node's network goes with its
+/// process, so that otherwise neighbours would not hear of it.
+async fn drain(gauge: &link::Gauge) {
+    /// Acknowledgements make the kernel send more, which takes a moment.
+    const QUIET: u32 = 3;
+    let drained = async {
+        let mut quiet = 0;
+        while quiet < QUIET {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            let backlog = gauge.read().await.map_or(0, |counters| counters.up.backlog);
+            quiet = if backlog == 0 { quiet + 1 } else { 0 };
+        }
+    };
+    // Whatever is left then is lost, as on a machine that is switched off.
+    let _ = tokio::time::timeout(DRAIN, drained).await;
 }
 
 async fn count(reporter: &Reporter, gauge: &Gauge) {

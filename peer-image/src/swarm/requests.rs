@@ -27,7 +27,7 @@ const ON_THE_WAY: usize = 8;
 /// milliseconds at a pace of 1: more than the delay of a request, which a forecast from rates does not know. With less,
 /// more comes twice than is gained.
 const SOONER_BY: u64 = 1000;
-/// In endgame a block is asked of at most so many neighbours at a time.
+/// In endgame a block is asked of at most so many neighbours at a time, those not counted that are silent.
 const ENDGAME_COPIES: usize = 2;
 /// In endgame so many copies are asked of one neighbour at a time.
 const ENDGAME_DEPTH: usize = 1;
@@ -177,10 +177,19 @@ impl Swarm {
         id: NeighbourId,
     ) -> impl Iterator<Item = (Block, Vec<NeighbourId>)> {
         blocks.iter().enumerate().filter_map(move |(number, state)| match state {
-            BlockState::Asked(asked) if !asked.contains(&id) && asked.len() < ENDGAME_COPIES => {
-                Some((self.geometry.nth_block(piece, number)?, asked.clone()))
+            BlockState::Asked(asked) if !asked.contains(&id) => {
+                let answering = asked.iter().filter(|&&other| !self.is_silent(other)).count();
+                (answering < ENDGAME_COPIES).then_some((self.geometry.nth_block(piece, number)?, asked.clone()))
             }
             _ => None,
+        })
+    }
+
+    /// Whether a neighbour owes blocks and sent none in the whole window: its machine may be gone.
+    fn is_silent(&self, id: NeighbourId) -> bool {
+        self.neighbours.get(&id).is_none_or(|neighbour| {
+            !neighbour.outstanding.is_empty()
+                && self.now - neighbour.last_block >= Span::seconds(RATE_WINDOW * self.pace)
         })
     }
 
@@ -202,15 +211,12 @@ impl Swarm {
             Ability::Present => neighbour.down.over(now, RATE_WINDOW),
             Ability::Best => neighbour.down.peak(now),
         };
-        // One that owes blocks and sent none in the whole window is taken to be silent for as long again: its machine may be
-        // gone, and its rate, which is then that of a neighbour that has not sent yet, says nothing of that.
-        let silence = now - neighbour.last_block;
-        let silent = match block {
-            Some(_) if silence >= Span::seconds(RATE_WINDOW * self.pace) => silence.0 / 1_000_000,
-            _ => 0,
-        };
+        // One that is silent is taken to be so for as long again: its rate, which is then that of a neighbour that has not
+        // sent yet, says nothing of that.
+        let silence = (now - neighbour.last_block).0 / 1_000_000;
         // A neighbour that has not sent yet is taken to send one block a second, at the pace of one's own link.
         let rate = rate.max(u64::from(BLOCK) / self.pace);
+        let silent = if block.is_some() && self.is_silent(id) { silence } else { 0 };
         ((ahead as u64 + 1) * u64::from(BLOCK) * 1000 / rate).max(silent)
     }
 }

@@ -12,20 +12,32 @@ pub(super) fn gate(page: &mut Page, analysis: &Analysis) {
         return;
     }
     page.line("## Verdict\n");
+    if let Some(first) = analysis.comparisons.first() {
+        page.line(format!(
+            "Each arm against the base, by `{}`. The ratio is the geometric mean over the pairs, its interval by",
+            first.metric
+        ));
+        page.line("Student's t on the logarithms. *Regressed*: the interval lies wholly beyond the largest change for the worse that");
+        page.line("is none; *improved*: wholly as far on the good side; *equivalent*: wholly between; else *inconclusive*. All looks");
+        page.line("at a comparison together miss the true ratio in at most 5 % of cases.\n");
+    }
+    verdict(page, analysis);
+    if !analysis.comparisons.is_empty() {
+        page.line(format!("![Arms against their base]({RATIOS})\n"));
+    }
+}
+
+/// Every comparison, threshold and assertion.
+pub(in crate::report) fn verdict(page: &mut Page, analysis: &Analysis) {
     comparisons(page, analysis);
     checks(page, &analysis.checks);
 }
 
 fn comparisons(page: &mut Page, analysis: &Analysis) {
     let rows = &analysis.comparisons;
-    let Some(first) = rows.first() else { return };
-    page.line(format!(
-        "Each arm against the base, by `{}`. The ratio is the geometric mean over the pairs, its interval by",
-        first.metric
-    ));
-    page.line("Student's t on the logarithms. *Regressed*: the interval lies wholly beyond the largest change for the worse that");
-    page.line("is none; *improved*: wholly as far on the good side; *equivalent*: wholly between; else *inconclusive*. All looks");
-    page.line("at a comparison together miss the true ratio in at most 5 % of cases.\n");
+    if rows.is_empty() {
+        return;
+    }
     let headings = ["cell", "against", "verdict", ">ratio", ">interval", ">at most", ">pairs", ">could have seen"];
     page.table(&headings, rows.iter().map(row));
     for row in rows.iter().filter(|row| row.verdict == Change::Inconclusive) {
@@ -38,7 +50,6 @@ fn comparisons(page: &mut Page, analysis: &Analysis) {
     if rows.iter().any(|row| row.verdict == Change::Inconclusive) {
         page.line("");
     }
-    page.line(format!("![Arms against their base]({RATIOS})\n"));
 }
 
 fn row(row: &ComparisonRow) -> Vec<String> {

@@ -91,7 +91,8 @@ fn server(scene: &mut Scene, seconds: &[&UtilisationRow], end: f64, middle: f64,
 /// The shares over the whole time, in words.
 fn means(seconds: &[&UtilisationRow], end: f64) -> [String; 2] {
     let mean = |of: fn(&UtilisationRow) -> Option<f64>| {
-        let parts = seconds.iter().filter_map(|row| Some((of(row)?, until(row, end) - f64::from(row.from_s))));
+        // Who was not there sent nothing.
+        let parts = seconds.iter().map(|row| (of(row).unwrap_or(0.0), until(row, end) - f64::from(row.from_s)));
         let (carried, time) = parts.fold((0.0, 0.0), |sum, (share, time)| (sum.0 + share * time, sum.1 + time));
         if time > 0.0 { carried / time } else { 0.0 }
     };

@@ -1,0 +1,71 @@
+//! What a CI gets to see of a run beside its directory: annotations at the lines of the experiment file, and the verdict on
+//! the job's own page. Both go where GitHub Actions says that it wants them, and nowhere if it does not.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::{complain, say};
+use crate::analysis::summary::Analysis;
+use crate::report::ci;
+
+/// Most of a job's page that is filled, bytes: what is longer than 1 MiB is not shown at all.
+const PAGE_MAX: usize = 900_000;
+
+/// Tells what is to be told. A page that cannot be written to is no reason to fail: what it would say is in the report.
+pub(super) fn tell(analysis: &Analysis, file: &Path) {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    if set("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
+        let named = in_workspace(file, set("GITHUB_WORKSPACE").map(PathBuf::from).as_deref());
+        for annotation in ci::annotations(analysis) {
+            say(annotation.github(&named));
+        }
+    }
+    if let Some(page) = set("GITHUB_STEP_SUMMARY").map(PathBuf::from)
+        && let Err(error) = append(&page, analysis)
+    {
+        complain(format_args!("warning: the job's page `{}` cannot be written to: {error}", page.display()));
+    }
+}
+
+/// The file's name in the repository, as far as that can be told.
+fn in_workspace(file: &Path, workspace: Option<&Path>) -> String {
+    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let within = workspace.and_then(|workspace| absolute.strip_prefix(workspace).ok());
+    within.unwrap_or(file).display().to_string()
+}
+
+/// Appends to the page what there is room for.
+fn append(page: &Path, analysis: &Analysis) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).open(page)?;
+    let taken = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    let room = PAGE_MAX.saturating_sub(taken);
+    file.write_all(ci::digest(analysis, room).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::fixture::compared;
+
+    #[test]
+    fn a_file_is_named_as_in_the_repository() {
+        let workspace = Path::new("/home/runner/work/x/x");
+        assert_eq!(in_workspace(&workspace.join("experiments/a.yaml"), Some(workspace)), "experiments/a.yaml");
+        assert_eq!(in_workspace(Path::new("/tmp/a.yaml"), Some(workspace)), "/tmp/a.yaml");
+        assert_eq!(in_workspace(Path::new("a.yaml"), None), "a.yaml");
+    }
+
+    #[test]
+    fn a_page_is_added_to_and_never_too_long() {
+        let dir = tempfile::tempdir().unwrap();
+        let page = dir.path().join("page.md");
+        for _ in 0..2 {
+            append(&page, &compared()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&page).unwrap().matches("## textbook: regressed").count(), 2);
+        std::fs::write(&page, "x".repeat(PAGE_MAX)).unwrap();
+        append(&page, &compared()).unwrap();
+        assert!(std::fs::metadata(&page).unwrap().len() <= PAGE_MAX as u64 + 64);
+    }
+}

@@ -1,0 +1,224 @@
+//! What a CI reads of a run: a summary as JSON, test cases, metrics, and words for the job's page. All of it follows from
+//! the results alone; where a CI wants to find it is the commands' to know.
+//!
+//! | function | what it makes |
+//! | --- | --- |
+//! | [`summary`] | `summary.json`: the run in one document, whose schema is in `schemas/summary.json` |
+//! | [`junit`] | `junit.xml`: a test case per cell, comparison, threshold and assertion |
+//! | [`metrics`] | `metrics.txt`: OpenMetrics text, for whoever keeps time series |
+//! | [`digest`] | the verdict as Markdown, short enough for a job's page |
+//! | [`annotations`] | one per verdict that asks for attention, with the line of the experiment file |
+
+mod digest;
+mod metrics;
+mod testcases;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub use self::digest::{Annotation, annotations, digest};
+pub use self::metrics::metrics;
+pub use self::testcases::junit;
+use super::Facts;
+use crate::analysis::outcome::outcome;
+use crate::analysis::summary::Analysis;
+
+/// Version of `summary.json`; a change of meaning raises it.
+pub const VERSION: u32 = 1;
+
+/// A run in one document: what came of it, cell by cell.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Summary {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The experiment's name.
+    pub experiment: String,
+    /// The run's id.
+    pub run: String,
+    /// Seed of all random choices.
+    pub seed: u64,
+    /// `passed`, `regressed`, `crossed` (a threshold), `failed` (a trial), `invalid`, `not-comparable` or `inconclusive`.
+    pub outcome: String,
+    /// Its cells, in the plan's order.
+    pub cells: Vec<CellSummary>,
+    /// Arms against the base, and the run against its baseline.
+    pub comparisons: Vec<ComparisonSummary>,
+    /// Thresholds and assertions.
+    pub checks: Vec<CheckSummary>,
+}
+
+/// One cell.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct CellSummary {
+    /// Its id.
+    pub cell: String,
+    /// `client-server` or `p2p`.
+    pub architecture: String,
+    /// N.
+    pub peers: u32,
+    /// Trials that were to run.
+    pub planned: u32,
+    /// Valid trials with a distribution time.
+    pub completed: u32,
+    /// Attempts that are INVALID.
+    pub invalid: u32,
+    /// D of each valid trial, seconds.
+    pub distribution_times_s: Vec<f64>,
+    /// Their median.
+    pub distribution_time_median_s: Option<f64>,
+    /// Standard deviation over mean.
+    pub distribution_time_cv: Option<f64>,
+    /// The bound at link rate, seconds.
+    pub bound_s: Option<f64>,
+    /// D over it.
+    pub ratio: Option<f64>,
+    /// D over the bound at payload rate.
+    pub payload_ratio: Option<f64>,
+}
+
+/// One comparison.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct ComparisonSummary {
+    /// The arm's cell.
+    pub cell: String,
+    /// What it is compared with.
+    pub base: String,
+    /// By which metric.
+    pub metric: String,
+    /// `regressed`, `improved`, `equivalent`, `inconclusive` or `no-data`.
+    pub verdict: String,
+    /// Pairs that count.
+    pub pairs: u32,
+    /// How many times as long.
+    pub ratio: Option<f64>,
+    /// Where that lies, lower end.
+    pub low: Option<f64>,
+    /// The same, upper end.
+    pub high: Option<f64>,
+    /// Largest change for the worse that is none yet, as a share.
+    pub max_worse: f64,
+    /// The smallest change for the worse that would have been found in nine of ten cases, as a share.
+    pub detectable: Option<f64>,
+}
+
+/// One threshold or assertion in one cell.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct CheckSummary {
+    /// The cell.
+    pub cell: String,
+    /// The metric, or `assert`.
+    pub metric: String,
+    /// What was to hold.
+    pub condition: String,
+    /// `met`, `crossed` or `no-data`.
+    pub outcome: String,
+    /// What there was.
+    pub value: Option<f64>,
+    /// What it was held to.
+    pub limit: Option<f64>,
+    /// `s`, `bytes` or `1`.
+    pub unit: String,
+    /// Why there is no value; empty if there is.
+    pub why: String,
+    /// Line of the experiment file.
+    pub line: u32,
+}
+
+/// `summary.json`.
+#[must_use]
+pub fn summary(analysis: &Analysis, facts: &Facts) -> String {
+    let cells = analysis.summary.iter().map(|row| CellSummary {
+        cell: row.cell.clone(),
+        architecture: row.architecture.to_string(),
+        peers: row.peers,
+        planned: row.planned,
+        completed: row.completed,
+        invalid: row.invalid,
+        distribution_times_s: analysis.times(&row.cell),
+        distribution_time_median_s: row.distribution_time_median_s,
+        distribution_time_cv: row.distribution_time_cv,
+        bound_s: row.bound_s,
+        ratio: row.ratio,
+        payload_ratio: row.payload_ratio,
+    });
+    let comparisons = analysis.comparisons.iter().map(|row| ComparisonSummary {
+        cell: row.cell.clone(),
+        base: row.base.clone(),
+        metric: row.metric.to_string(),
+        verdict: row.verdict.to_string(),
+        pairs: row.pairs,
+        ratio: row.ratio,
+        low: row.low_ratio,
+        high: row.high_ratio,
+        max_worse: row.max_worse_share,
+        detectable: row.detectable_share,
+    });
+    let checks = analysis.checks.iter().map(|row| CheckSummary {
+        cell: row.cell.clone(),
+        metric: row.metric.clone(),
+        condition: row.condition.clone(),
+        outcome: row.outcome.to_string(),
+        value: row.value,
+        limit: row.limit,
+        unit: row.unit.clone(),
+        why: row.why.clone(),
+        line: row.line,
+    });
+    let summary = Summary {
+        version: VERSION,
+        experiment: analysis.name.clone(),
+        run: facts.run.clone(),
+        seed: analysis.seed,
+        outcome: outcome(analysis).to_string(),
+        cells: cells.collect(),
+        comparisons: comparisons.collect(),
+        checks: checks.collect(),
+    };
+    let mut text = serde_json::to_string_pretty(&summary).expect("string keys and finite numbers");
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::fixture::{churned, compared};
+
+    fn facts() -> Facts {
+        Facts { run: "20261125T000000Z-0123abcd".to_owned(), ..Facts::default() }
+    }
+
+    #[test]
+    fn the_summary_has_everything_that_a_script_may_want() {
+        insta::assert_snapshot!(summary(&compared(), &facts()));
+    }
+
+    #[test]
+    fn test_cases_fail_with_their_reason() {
+        insta::assert_snapshot!("compared", junit(&compared(), &facts()));
+        insta::assert_snapshot!("churned", junit(&churned(), &facts()));
+    }
+
+    #[test]
+    fn metrics_are_open_metrics() {
+        let text = metrics(&compared());
+        assert!(text.ends_with("# EOF\n"));
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn the_digest_says_what_happened_and_is_never_too_long() {
+        insta::assert_snapshot!(digest(&compared(), 900_000));
+        let mut many = compared();
+        let row = many.checks[0].clone();
+        many.checks.extend(std::iter::repeat_n(row, 20_000));
+        let text = digest(&many, 100_000);
+        assert!(text.len() <= 100_000 && text.contains("more"), "{}", text.len());
+    }
+
+    #[test]
+    fn annotations_point_at_the_line() {
+        let shown: Vec<String> = annotations(&compared()).iter().map(|it| it.github("x,y.yaml")).collect();
+        insta::assert_snapshot!(shown.join("\n"));
+    }
+}

@@ -1,0 +1,93 @@
+//! The verdict in few words: for a job's page, and for the lines of the experiment file.
+
+use crate::analysis::checks::Check;
+use crate::analysis::compare::Change;
+use crate::analysis::outcome::outcome;
+use crate::analysis::summary::Analysis;
+use crate::report::markdown::{Page, escaped, number, verdict};
+
+/// What a job's page shows of a run, at most so many bytes of Markdown.
+#[must_use]
+pub fn digest(analysis: &Analysis, limit: usize) -> String {
+    const CUT: &str = "\n… and more: see the report.\n";
+    let mut page = Page::default();
+    page.line(format!("## {}: {}\n", analysis.name, outcome(analysis)));
+    page.line(format!("{}\n", escaped(&analysis.question)));
+    verdict(&mut page, analysis);
+    let rows = analysis.summary.iter().map(|row| {
+        vec![
+            format!("`{}`", row.cell),
+            number(row.distribution_time_median_s, 2),
+            number(row.bound_s, 2),
+            number(row.payload_ratio, 3),
+            format!("{}/{}", row.completed, row.planned),
+            row.invalid.to_string(),
+        ]
+    });
+    page.table(&["cell", ">D, s", ">bound, s", ">payload ratio", ">trials", ">INVALID"], rows);
+    let mut text = page.text();
+    if text.len() > limit {
+        // At the end of a line, so that no table is cut in the middle of a row.
+        let kept = text[..text.floor_char_boundary(limit.saturating_sub(CUT.len()))].rfind('\n').unwrap_or(0);
+        text.truncate(kept);
+        text.push_str(CUT);
+    }
+    text
+}
+
+/// Something that asks for attention, and where it stands in the experiment file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Annotation {
+    /// Whether it is an error, or else a warning.
+    pub is_error: bool,
+    /// Line of the experiment file.
+    pub line: u32,
+    /// In a few words.
+    pub title: String,
+    /// In full.
+    pub message: String,
+}
+
+impl Annotation {
+    /// As a workflow command of GitHub Actions, for the file that is named so in the repository.
+    #[must_use]
+    pub fn github(&self, file: &str) -> String {
+        let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+        let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
+        let command = if self.is_error { "error" } else { "warning" };
+        let (file, title, message) = (property(file), property(&self.title), data(&self.message));
+        format!("::{command} file={file},line={},title={title}::{message}", self.line)
+    }
+}
+
+/// One for each verdict that asks for attention.
+#[must_use]
+pub fn annotations(analysis: &Analysis) -> Vec<Annotation> {
+    let line = u32::try_from(analysis.gate.compare.line).unwrap_or(u32::MAX);
+    let asks = |change| !matches!(change, Change::Equivalent | Change::Improved);
+    let compared = analysis.comparisons.iter().filter(|row| asks(row.verdict)).map(|row| Annotation {
+        is_error: row.verdict != Change::Inconclusive || analysis.gate.compare.strict,
+        line,
+        title: format!("{}: {}", row.cell, row.verdict),
+        message: format!(
+            "{} takes {} times as long as {} ({} to {}, {} pairs; at most {:.3})",
+            row.cell,
+            number(row.ratio, 3),
+            row.base,
+            number(row.low_ratio, 3),
+            number(row.high_ratio, 3),
+            row.pairs,
+            1.0 + row.max_worse_share
+        ),
+    });
+    let checked = analysis.checks.iter().filter(|row| row.outcome != Check::Met).map(|row| Annotation {
+        is_error: true,
+        line: row.line,
+        title: format!("{}: {}", row.cell, row.outcome),
+        message: match row.value {
+            Some(value) => format!("{} {}: it is {value:.3} {}", row.metric, row.condition, row.unit),
+            None => format!("{} {}: {}", row.metric, row.condition, row.why),
+        },
+    });
+    compared.chain(checked).collect()
+}

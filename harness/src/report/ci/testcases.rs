@@ -1,0 +1,85 @@
+//! Test cases in JUnit's XML, which every CI shows.
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use crate::analysis::checks::Check;
+use crate::analysis::compare::Change;
+use crate::analysis::summary::{Analysis, SummaryRow};
+use crate::report::Facts;
+
+/// `junit.xml`: one suite, with a case per cell, comparison, threshold and assertion.
+#[must_use]
+pub fn junit(analysis: &Analysis, facts: &Facts) -> String {
+    let mut report = Report::new(&analysis.name);
+    let mut suite = TestSuite::new(&analysis.name);
+    suite.add_property(("run", facts.run.as_str()));
+    suite.add_property(("seed", analysis.seed.to_string().as_str()));
+    let case = |name: String, status: TestCaseStatus| {
+        let mut case = TestCase::new(name, status);
+        case.set_classname(format!("harness.{}", analysis.name));
+        case
+    };
+    suite.add_test_cases(analysis.summary.iter().map(|row| case(format!("{}: trials", row.cell), trials(row))));
+    suite.add_test_cases(analysis.comparisons.iter().map(|row| {
+        let told = format!(
+            "{} of {} pairs, ratio {}, interval {} to {}, at most {:.3}",
+            row.pairs,
+            row.pairs_planned,
+            number(row.ratio),
+            number(row.low_ratio),
+            number(row.high_ratio),
+            1.0 + row.max_worse_share
+        );
+        let status = match row.verdict {
+            Change::Equivalent | Change::Improved => TestCaseStatus::success(),
+            Change::Regressed => failed(NonSuccessKind::Failure, "regressed", told),
+            Change::NoData => failed(NonSuccessKind::Error, "no-data", told),
+            Change::Inconclusive if analysis.gate.compare.strict => {
+                failed(NonSuccessKind::Failure, "inconclusive", told)
+            }
+            Change::Inconclusive => {
+                let mut status = TestCaseStatus::skipped();
+                status.set_message(format!("inconclusive: {told}"));
+                status
+            }
+        };
+        case(format!("{}: {} against {}", row.cell, row.metric, row.base), status)
+    }));
+    suite.add_test_cases(analysis.checks.iter().map(|row| {
+        let is = row.value.map_or(row.why.clone(), |value| format!("it is {value:.6} {}", row.unit));
+        let told = format!("line {}: {is}", row.line);
+        let status = match row.outcome {
+            Check::Met => TestCaseStatus::success(),
+            Check::Crossed => failed(NonSuccessKind::Failure, "crossed", told),
+            Check::NoData => failed(NonSuccessKind::Error, "no-data", told),
+        };
+        case(format!("{}: {} {}", row.cell, row.metric, row.condition), status)
+    }));
+    report.add_test_suite(suite);
+    report.to_string().expect("XML of texts, from which what XML cannot hold is taken out")
+}
+
+/// Whether all trials of a cell came to something.
+fn trials(row: &SummaryRow) -> TestCaseStatus {
+    let SummaryRow { completed, planned, invalid, timeout, unfinishable, failed: broken, .. } = row;
+    let told = format!(
+        "{completed} of {planned} trials completed; {invalid} INVALID, {timeout} timed out, {unfinishable} unfinishable, \
+         {broken} failed"
+    );
+    match completed == planned {
+        true => TestCaseStatus::success(),
+        false if timeout + unfinishable + broken > 0 => failed(NonSuccessKind::Failure, "failed", told),
+        false => failed(NonSuccessKind::Error, "no-data", told),
+    }
+}
+
+fn failed(kind: NonSuccessKind, what: &str, told: String) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(kind);
+    status.set_type(what.to_owned());
+    status.set_message(told);
+    status
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or("none".to_owned(), |value| format!("{value:.3}"))
+}

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::plan::RuntimeName;
+use crate::plan::gate::Metric;
+use crate::quantity;
 
 /// How long it takes to distribute a file to N peers, client-server against P2P, and how far that is from what the
 /// formulas allow.
@@ -29,6 +31,9 @@ pub enum Command {
     Run(Run),
     /// Compare two builds of the peer, or the arms of an experiment, in interleaved pairs; says which is slower
     Compare(Compare),
+    /// Keep, promote and look at what runs are compared with, night after night
+    #[command(subcommand)]
+    Baseline(Baseline),
     /// Show what a run would do: cells, trials, links, schedules and bounds. Touches nothing
     Plan {
         /// Experiment file
@@ -137,4 +142,112 @@ pub struct How {
     /// Seed of all random choices, instead of the file's
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
+    /// Compare with this baseline, or with the one that is `promoted`, and add the run to the history
+    #[arg(long, value_name = "NAME")]
+    pub baseline: Option<String>,
+    /// Keep the run as a baseline of that name
+    #[arg(long, value_name = "NAME")]
+    pub save_baseline: Option<String>,
+    /// Label of this machine: only runs of one label are compared. Processor, memory and their number unless you name one
+    #[arg(long, value_name = "LABEL", env = "HARNESS_MACHINE")]
+    pub machine: Option<String>,
+    /// Commit of what is measured, instead of the one that is checked out here
+    #[arg(long, value_name = "SHA")]
+    pub commit: Option<String>,
+}
+
+/// Keep, promote and look at what runs are compared with.
+#[derive(Debug, Subcommand)]
+pub enum Baseline {
+    /// Keep a run's raw values as a baseline; it gates nothing until it is promoted
+    Save {
+        /// Its name
+        name: String,
+        /// Directory of the run: reports/EXPERIMENT/TIME-HASH
+        dir: PathBuf,
+        /// Where results are
+        #[arg(long, value_name = "DIR", default_value = "reports")]
+        out: PathBuf,
+        /// Label of the machine that it ran on
+        #[arg(long, value_name = "LABEL", env = "HARNESS_MACHINE")]
+        machine: Option<String>,
+        /// Commit of what was measured
+        #[arg(long, value_name = "SHA")]
+        commit: Option<String>,
+    },
+    /// List baselines, and which of them gates
+    List {
+        /// Of this experiment alone
+        experiment: Option<String>,
+        /// Where results are
+        #[arg(long, value_name = "DIR", default_value = "reports")]
+        out: PathBuf,
+    },
+    /// Show a baseline's raw values
+    Show {
+        /// Name of the experiment
+        experiment: String,
+        /// Name of the baseline, or `promoted`
+        name: String,
+        /// Where results are
+        #[arg(long, value_name = "DIR", default_value = "reports")]
+        out: PathBuf,
+    },
+    /// Let a baseline gate from now on
+    Promote {
+        /// Name of the experiment
+        experiment: String,
+        /// Name of the baseline
+        name: String,
+        /// Why: it is kept with the promotion
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Where results are
+        #[arg(long, value_name = "DIR", default_value = "reports")]
+        out: PathBuf,
+    },
+    /// Remove a baseline that does not gate
+    Rm {
+        /// Name of the experiment
+        experiment: String,
+        /// Name of the baseline
+        name: String,
+        /// Where results are
+        #[arg(long, value_name = "DIR", default_value = "reports")]
+        out: PathBuf,
+    },
+    /// Acknowledge a regression, so that it fails nothing until a day, unless it grows
+    Acknowledge {
+        /// Name of the experiment
+        experiment: String,
+        /// The cell that regressed
+        #[arg(long)]
+        cell: String,
+        /// By which metric
+        #[arg(long, default_value = "distribution_time", value_parser = metric)]
+        metric: Metric,
+        /// Largest change for the worse that is acknowledged, such as `15 %`
+        #[arg(long, value_name = "SHARE", value_parser = share)]
+        up_to: f64,
+        /// Last day, such as 2026-12-31
+        #[arg(long, value_name = "DATE")]
+        until: jiff::civil::Date,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Where results are
+        #[arg(long, value_name = "DIR", default_value = "reports")]
+        out: PathBuf,
+    },
+}
+
+fn metric(text: &str) -> Result<Metric, String> {
+    text.parse()
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let parts = quantity::share(text).map_err(|error| error.to_string())?;
+    #[expect(clippy::cast_precision_loss, reason = "parts of a thousand million")]
+    let share = parts as f64 / quantity::WHOLE as f64;
+    Ok(share)
 }

@@ -123,3 +123,64 @@ async fn there_must_be_something_to_compare() {
     done.ended_with(3);
     done.said("fewer than 6 decide nothing");
 }
+
+/// A swarm with a baseline: three trials of it take a few seconds.
+fn nightly() -> Experiment {
+    let more = "runtime: netns\nrepeats: 3\ncompare: { max_worse: 60 % }\n".to_owned();
+    Experiment { name: "nightly", who: "peers: 2", size: "256 KiB", server: "4 mbit", more, ..Experiment::default() }
+}
+
+#[tokio::test]
+async fn a_baseline_gates_once_it_is_promoted_and_the_history_has_every_night() {
+    let bench = Bench::new(&nightly());
+    let night = |name: &str| bench.command(["run", "experiment.yaml", "--baseline", name, "--machine", "bench"]).end();
+
+    let first = night("promoted").await;
+    first.ended_with(22);
+    first.said("NO-DATA: p2p-n2 against baseline `promoted`; no baseline of `nightly` is promoted");
+    let dir = first.dir().display().to_string();
+    bench.command(["baseline", "save", "good", &dir, "--machine", "bench"]).end().await.ended_with(0);
+    bench.command(["baseline", "promote", "nightly", "good", "--reason", "it is well"]).end().await.ended_with(0);
+    let listed = bench.command(["baseline", "list"]).end().await;
+    listed.said("nightly  good");
+    listed.said("gates since");
+    bench.command(["baseline", "show", "nightly", "promoted"]).end().await.said("p2p-n2 distribution_time: median");
+
+    let second = night("promoted").await;
+    second.ended_with(0);
+    second.said("EQUIVALENT: p2p-n2 against baseline `good`");
+    let elsewhere = bench.command(["run", "experiment.yaml", "--baseline", "good", "--machine", "another"]).end().await;
+    elsewhere.ended_with(22);
+    elsewhere.said("`good` cannot be compared with: machine: `bench`, here `another`");
+
+    // Half the server: the plan is another one, and so there is nothing to compare; of the very same plan it is slower.
+    let history = std::fs::read_to_string(bench.path().join("reports/nightly/history.jsonl")).expect("a history");
+    assert_eq!(history.lines().count(), 3, "every night is in it, also those that failed: {history}");
+    let slower = nightly().to_string().replace("4 mbit", "2 mbit");
+    std::fs::write(bench.path().join("experiment.yaml"), slower).expect("it can be written to");
+    let other = night("good").await;
+    other.ended_with(22);
+    other.said("cannot be compared with: plan: ");
+
+    let kept = bench.command(["baseline", "rm", "nightly", "good"]).end().await;
+    kept.ended_with(2);
+    kept.said("`good` gates `nightly` (hint: promote another one first)");
+    bench.command(["baseline", "show", "nightly", "bad"]).end().await.ended_with(22);
+}
+
+#[tokio::test]
+async fn a_job_gets_its_annotations_and_its_page() {
+    let more = "runtime: netns\nthresholds: { distribution_time: max < 1 ms }\n".to_owned();
+    let bench =
+        Bench::new(&Experiment { name: "job", who: "peers: 2", size: "256 KiB", more, ..Experiment::default() });
+    let mut command = tokio::process::Command::new(binary::harness());
+    command.args(["run", "experiment.yaml"]);
+    command.env("GITHUB_ACTIONS", "true").env("GITHUB_WORKSPACE", bench.path()).env("GITHUB_STEP_SUMMARY", "page.md");
+    let done = bench.spawn(command).end().await;
+    done.ended_with(20);
+    done.said("::error file=experiment.yaml,line=11,title=p2p-n2%3A crossed::distribution_time max < 1 ms");
+    let page = std::fs::read_to_string(bench.path().join("page.md")).expect("the job's page");
+    assert!(page.starts_with("## job: crossed\n"), "{page}");
+    let junit = std::fs::read_to_string(done.dir().join("junit.xml")).expect("test cases");
+    assert!(junit.contains("failures=\"1\""), "{junit}");
+}

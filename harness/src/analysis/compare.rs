@@ -27,16 +27,17 @@ pub const POWER: f64 = 0.9;
 /// Most pairs that it is worth to name.
 const PAIRS_MAX: u32 = 10_000;
 
-/// An arm against the base, in one cell.
+/// An arm against the base in one cell, or a run against what was before it ([`super::history`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ComparisonRow {
     /// The id of the arm's cell.
     pub cell: String,
-    /// The id of the cell that it is compared with.
+    /// What it is compared with: the base's cell, a baseline, or the last nights.
     pub base: String,
     /// What is compared: of each trial its `distribution_time_s`, `completion_median_s` or `download_mean_s`.
     pub metric: Metric,
-    /// Pairs that count: both trials valid, with a number.
+    /// Pairs that count: both trials valid, with a number. Against a baseline the run's valid trials, against nights their
+    /// number.
     pub pairs: u32,
     /// Pairs that the plan has.
     pub pairs_planned: u32,
@@ -56,6 +57,16 @@ pub struct ComparisonRow {
     pub detectable_share: Option<f64>,
     /// Pairs after which such a ratio with such a spread would be decided; empty if it is, or if 10,000 were too few.
     pub pairs_needed: Option<u32>,
+    /// What else is to be said of it: why there is no verdict, what was acknowledged.
+    pub why: String,
+}
+
+impl ComparisonRow {
+    /// Whether it is about two arms of one run.
+    #[must_use]
+    pub fn is_of_arms(&self) -> bool {
+        !self.base.contains(' ')
+    }
 }
 
 /// What a comparison comes to.
@@ -71,6 +82,8 @@ pub enum Change {
     Inconclusive,
     /// There are too few pairs to say anything.
     NoData,
+    /// It regressed, and that is known: until a day and up to a ratio nobody is to be woken for it.
+    Acknowledged,
 }
 
 impl Change {
@@ -89,6 +102,7 @@ impl fmt::Display for Change {
             Self::Equivalent => "equivalent",
             Self::Inconclusive => "inconclusive",
             Self::NoData => "no-data",
+            Self::Acknowledged => "acknowledged",
         })
     }
 }
@@ -244,6 +258,10 @@ pub fn comparisons(plan: &Plan, trials: &[TrialRow]) -> Vec<ComparisonRow> {
             pairs_needed: told
                 .filter(|_| verdict == Change::Inconclusive)
                 .and_then(|it| needed(&it, compare.max_worse)),
+            why: match verdict {
+                Change::NoData => format!("fewer than {PAIRS_MIN} pairs in which both trials are valid"),
+                _ => String::new(),
+            },
         }
     };
     plan.contests().flat_map(|(base, arms)| arms.into_iter().map(move |arm| of_one(base, arm))).collect()

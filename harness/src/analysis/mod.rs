@@ -14,6 +14,7 @@
 //! | [`compare`] | arms against each other: ratios, their intervals, verdicts |
 //! | [`checks`] | thresholds and assertions |
 //! | [`outcome`] | what a run comes to, in one word |
+//! | [`history`] | a run beside its baseline and the last nights |
 //! | [`changes`] | when a series of nights changed its level |
 //! | [`summary`] | a run as a whole |
 //! | [`statistics`] | quantiles, the interval of a median, outliers, fairness |
@@ -29,6 +30,7 @@ pub mod conclude;
 pub mod distribution;
 pub mod findings;
 pub mod flows;
+pub mod history;
 pub mod lives;
 pub mod metrics;
 pub mod outcome;

@@ -8,6 +8,7 @@ use super::compare::{self, ComparisonRow};
 use super::distribution::{self, DistributionRow};
 use super::findings::{self, Finding, What};
 use super::flows::{self, TransferRow, UtilisationRow};
+use super::history::ChangeRow;
 use super::metrics::{ChurnRow, Measured, PeerRow, TrialOutcome, TrialRow, Verdict};
 use super::population::PopulationRow;
 use super::presence;
@@ -168,6 +169,8 @@ pub struct Analysis {
     pub comparisons: Vec<ComparisonRow>,
     /// Thresholds and assertions, in the file's order.
     pub checks: Vec<CheckRow>,
+    /// When the history changed its level.
+    pub changes: Vec<ChangeRow>,
 }
 
 /// Cells that differ in N alone.
@@ -273,6 +276,7 @@ pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Ana
         gate: plan.gate.clone(),
         comparisons: Vec::new(),
         checks: Vec::new(),
+        changes: Vec::new(),
     };
     for measured in measured {
         analysis.trials.push(measured.trial);

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`run`] | `harness run FILE…` |
 //! | [`compare`] | `harness compare FILE` |
+//! | [`baseline`] | `harness baseline …` |
 //! | [`mod@plan`] | `harness plan FILE` |
 //! | [`report`] | `harness report DIR` |
 //! | [`rerun`] | `harness rerun DIR` |
@@ -13,8 +14,9 @@
 //!
 //! [`results`] is the directory of a run, which `run` writes and `report` reads; `sweep` runs one experiment's trials,
 //! `resume` finds what an earlier process did of them, `onlooker` shows them to a person, `places` is where they run,
-//! `job` is what a CI gets to see of a run beside its directory.
+//! `store` is what outlives a run, `job` is what a CI gets to see of a run beside its directory.
 
+pub mod baseline;
 pub mod clean;
 pub mod compare;
 pub mod doctor;
@@ -28,6 +30,7 @@ pub mod results;
 mod resume;
 pub mod run;
 pub mod schema;
+mod store;
 mod sweep;
 
 use std::fmt::Display;
@@ -60,6 +63,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
     let exit = match cli.command {
         Command::Run(arguments) => runtime.block_on(run::run(&arguments)),
         Command::Compare(arguments) => runtime.block_on(compare::compare(&arguments)),
+        Command::Baseline(command) => baseline::baseline(&command),
         Command::Plan { file, timeline } => plan::plan(&file, timeline.as_deref()),
         Command::Report { dir } => report::report(&dir),
         Command::Rerun { dir, out, runtime: name } => runtime.block_on(rerun::rerun(&dir, &out, name)),

@@ -50,7 +50,7 @@ pub async fn rerun(dir: &Path, out: &Path, asked: Option<RuntimeName>) -> Exit {
         let Experiment { text, plan, .. } = &experiments[0];
         Ok(vec![results::create(out, text, plan, facts.clone())?])
     };
-    match run::run_all(&experiments, auto, directories).await {
+    match run::run_all(&experiments, auto, None, directories).await {
         Ok((exit, dirs)) => {
             for dir in &dirs {
                 if let Err(error) = compare(&manifest, old.as_ref(), dir) {

@@ -6,6 +6,7 @@
 //! | `plan.json` | what it comes to |
 //! | `manifest.json` | where, when and how it ran, and how it ended |
 //! | `trials/<cell>/<repeat>/events.jsonl` | the log of a trial, or `events.jsonl.gz`; of its second attempt in `<repeat>.2/` |
+//! | `baseline.json` | what it was compared with, if it was |
 //! | the rest | derived from these by [`derive()`] |
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::analysis::conclude::conclude;
+use crate::analysis::history::{self, Reference};
 use crate::analysis::lives::Observed;
 use crate::analysis::metrics::Measured;
 use crate::analysis::summary::{self, Analysis};
@@ -320,7 +322,34 @@ pub fn analyse(dir: &Path, plan: &Plan) -> Result<Analysis, ResultsError> {
             }
         }
     }
-    Ok(summary::analyse(plan, measured))
+    let mut analysis = summary::analyse(plan, measured);
+    look_back(dir, &mut analysis)?;
+    Ok(analysis)
+}
+
+/// Name of what a run was compared with.
+const REFERENCE: &str = "baseline.json";
+
+/// Adds to a run's results what follows from what it was compared with, if it was.
+///
+/// # Errors
+/// If that cannot be read.
+pub fn look_back(dir: &Path, analysis: &mut Analysis) -> Result<(), ResultsError> {
+    let path = dir.join(REFERENCE);
+    if path.exists() {
+        let mut reference: Reference = read(&path, super::store::VERSION)?;
+        reference.tonight.cells = history::values(analysis);
+        history::look_back(analysis, &reference);
+    }
+    Ok(())
+}
+
+/// Keeps what a run is compared with.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn refer(dir: &Path, reference: &Reference) -> Result<(), ResultsError> {
+    write(&dir.join(REFERENCE), &json(reference))
 }
 
 /// Writes every derived file.

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::places;
 use super::results::{self, Facts, ResultsError, Run};
+use super::store::StoreError;
 use super::sweep::Sweep;
 use super::{complain, resume, say};
 use crate::cli;
@@ -26,6 +27,8 @@ pub(super) enum RunError {
     Results(#[from] ResultsError),
     #[error(transparent)]
     Log(#[from] crate::events::log::WriteError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error("cannot wait for signals: {0}")]
     Signals(std::io::Error),
 }
@@ -34,7 +37,8 @@ impl RunError {
     fn exit(&self) -> Exit {
         match self {
             Self::Runtime(RuntimeError::Trial(_)) => Exit::Trial,
-            Self::Runtime(_) | Self::Results(_) | Self::Log(_) | Self::Signals(_) => Exit::Machine,
+            Self::Store(StoreError::Taken { .. } | StoreError::Name { .. }) => Exit::Usage,
+            Self::Runtime(_) | Self::Results(_) | Self::Log(_) | Self::Store(_) | Self::Signals(_) => Exit::Machine,
         }
     }
 }
@@ -85,7 +89,7 @@ pub(super) async fn new_or_resumed(experiments: &[Experiment], how: &cli::How) -
         }
         Ok(directories)
     };
-    finish(run_all(experiments, None, directories).await.map(|(exit, _)| exit))
+    finish(run_all(experiments, None, Some(how), directories).await.map(|(exit, _)| exit))
 }
 
 /// The exit code of a command that runs, after a word about what went wrong.
@@ -170,6 +174,7 @@ pub(super) fn of_spec(
 pub(super) async fn run_all(
     experiments: &[Experiment],
     auto: Option<RuntimeName>,
+    how: Option<&cli::How>,
     directories: impl FnOnce(&Facts) -> Result<Vec<Run>, ResultsError>,
 ) -> Result<(Exit, Vec<PathBuf>), RunError> {
     let stop = watch_signals().map_err(RunError::Signals)?;
@@ -203,6 +208,7 @@ pub(super) async fn run_all(
             places: &places,
             plan: &experiment.plan,
             file: &experiment.file,
+            how,
             run,
             stop: &stop,
             measured: Vec::new(),

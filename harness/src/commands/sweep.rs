@@ -13,11 +13,13 @@ use super::plan::estimates;
 use super::results::{self, Run};
 use super::resume::{self, Standing};
 use super::run::RunError;
-use super::{job, say};
+use super::store::{self, Store};
+use super::{complain, job, say};
 use crate::analysis::compare;
 use crate::analysis::metrics::{Measured, Verdict};
 use crate::analysis::outcome::outcome;
-use crate::analysis::summary;
+use crate::analysis::summary::{self, Analysis};
+use crate::cli;
 use crate::events::log::Writer;
 use crate::exit::Exit;
 use crate::plan::{Cell, Plan, Trial, Turn};
@@ -33,6 +35,8 @@ pub(super) struct Sweep<'a> {
     pub(super) plan: &'a Plan,
     /// The experiment file, as it was named.
     pub(super) file: &'a Path,
+    /// What it is to be compared with, and kept as; nothing of both if nobody says so.
+    pub(super) how: Option<&'a cli::How>,
     pub(super) run: &'a mut Run,
     pub(super) stop: &'a watch::Receiver<Option<Signal>>,
     /// What the trials came to so far. Kept, so that a log that is cut off costs its own trial and no other.
@@ -54,7 +58,8 @@ impl Sweep<'_> {
             (Ok(()), None) => "finished",
         };
         // Even after an error: what can be kept is kept. The first error is the one that tells most.
-        let analysis = summary::analyse(plan, in_plans_order(plan, &self.measured));
+        let mut analysis = summary::analyse(plan, in_plans_order(plan, &self.measured));
+        let compared = if signal.is_none() { self.look_back(&mut analysis) } else { Ok(()) };
         let kept = results::finish(self.run, status)
             .and_then(|()| results::derive(&self.run.dir, &self.run.manifest, &analysis));
         say(format_args!("\n{}", terminal::summary(&analysis).trim_end()));
@@ -64,11 +69,35 @@ impl Sweep<'_> {
         job::tell(&analysis, self.file);
         ended?;
         kept?;
+        compared?;
         Ok(match signal {
             Some(Signal::Interrupt) => Exit::Interrupted,
             Some(Signal::Terminate) => Exit::Terminated,
             None => outcome(&analysis).into(),
         })
+    }
+
+    /// Compares the run with its baseline and the nights before it, and adds it to them, as far as that is asked for.
+    fn look_back(&self, analysis: &mut Analysis) -> Result<(), RunError> {
+        let Some(how) = self.how else { return Ok(()) };
+        let store = Store::new(&how.out, &self.plan.name);
+        let night = |analysis: &Analysis| {
+            let (machine, commit) = (how.machine.as_deref(), how.commit.as_deref());
+            store::night(self.plan, &self.run.manifest, analysis, machine, commit)
+        };
+        if let Some(name) = &how.baseline {
+            let (reference, unreadable) = store.reference(name, night(analysis))?;
+            unreadable.iter().for_each(|line| complain(format_args!("warning: {line}")));
+            results::refer(&self.run.dir, &reference)?;
+            results::look_back(&self.run.dir, analysis)?;
+            // Also if the gate fails: what was measured was measured.
+            store.remember(&night(analysis))?;
+        }
+        if let Some(name) = &how.save_baseline {
+            let path = store.save(name, &night(analysis))?;
+            say(format_args!("\nsaved the baseline `{}`", path.display()));
+        }
+        Ok(())
     }
 
     async fn turns(&mut self, progress: &mut Progress) -> Result<(), RunError> {

@@ -85,7 +85,7 @@ pub struct ComparisonSummary {
     pub base: String,
     /// By which metric.
     pub metric: String,
-    /// `regressed`, `improved`, `equivalent`, `inconclusive` or `no-data`.
+    /// `regressed`, `improved`, `equivalent`, `inconclusive`, `no-data` or `acknowledged`.
     pub verdict: String,
     /// Pairs that count.
     pub pairs: u32,
@@ -99,6 +99,8 @@ pub struct ComparisonSummary {
     pub max_worse: f64,
     /// The smallest change for the worse that would have been found in nine of ten cases, as a share.
     pub detectable: Option<f64>,
+    /// What else is to be said of it; empty if nothing is.
+    pub why: String,
 }
 
 /// One threshold or assertion in one cell.
@@ -152,6 +154,7 @@ pub fn summary(analysis: &Analysis, facts: &Facts) -> String {
         high: row.high_ratio,
         max_worse: row.max_worse_share,
         detectable: row.detectable_share,
+        why: row.why.clone(),
     });
     let checks = analysis.checks.iter().map(|row| CheckSummary {
         cell: row.cell.clone(),

@@ -10,6 +10,7 @@ use crate::analysis::checks::{Check, CheckRow};
 use crate::analysis::compare::{Change, ComparisonRow};
 use crate::analysis::distribution::DistributionRow;
 use crate::analysis::flows::{TransferRow, UtilisationRow};
+use crate::analysis::history::ChangeRow;
 use crate::analysis::metrics::{ChurnRow, ChurnStatus, PeerOutcome, PeerRow, TrialOutcome, TrialRow, Verdict};
 use crate::analysis::population::PopulationRow;
 use crate::analysis::summary::{self, Analysis, ClassRow, SummaryRow};
@@ -85,7 +86,10 @@ const THEORY: &[Column<TheoryRow>] = columns!(TheoryRow:
 
 const COMPARISONS: &[Column<ComparisonRow>] = columns!(ComparisonRow:
     cell, base, metric, pairs, pairs_planned, ratio, low_ratio, high_ratio, confidence_share, max_worse_share, verdict,
-    detectable_share, pairs_needed);
+    detectable_share, pairs_needed, why);
+
+const CHANGES: &[Column<ChangeRow>] = columns!(ChangeRow:
+    cell, metric, run_before, run_after, commit_before, commit_after, ratio);
 
 const CHECKS: &[Column<CheckRow>] = columns!(CheckRow:
     cell, metric, condition, value, limit, unit, outcome, why, line);
@@ -94,6 +98,12 @@ const CHECKS: &[Column<CheckRow>] = columns!(CheckRow:
 #[must_use]
 pub fn comparisons(analysis: &Analysis) -> String {
     table(COMPARISONS, &[], &analysis.comparisons, |_| &[])
+}
+
+/// `changes.csv`: one row per change of level in the history.
+#[must_use]
+pub fn changes(analysis: &Analysis) -> String {
+    table(CHANGES, &[], &analysis.changes, |_| &[])
 }
 
 /// `checks.csv`: one row per threshold or assertion, and cell.
@@ -173,6 +183,7 @@ pub fn columns(analysis: &Analysis) -> String {
         "population.csv": described("PopulationRow", POPULATION, &[]),
         "theory.csv": described("TheoryRow", THEORY, &[]),
         "comparisons.csv": described("ComparisonRow", COMPARISONS, &[]),
+        "changes.csv": described("ChangeRow", CHANGES, &[]),
         "checks.csv": described("CheckRow", CHECKS, &[]),
         "distribution.csv": described("DistributionRow", DISTRIBUTION, &[]),
         "utilisation.csv": described("UtilisationRow", UTILISATION, &[]),
@@ -201,6 +212,7 @@ fn meaning(row: &str, field: &str) -> Option<String> {
         include_str!("../analysis/theory.rs"),
         include_str!("../analysis/compare.rs"),
         include_str!("../analysis/checks.rs"),
+        include_str!("../analysis/history.rs"),
         include_str!("../analysis/summary.rs"),
         include_str!("../analysis/flows.rs"),
         include_str!("../analysis/distribution.rs"),
@@ -331,7 +343,7 @@ mod tests {
             assert_eq!(headings, columns.iter().map(|it| it["name"].as_str().unwrap()).collect::<Vec<_>>());
         }
         assert!(trials(&analysis).lines().next().unwrap().ends_with(",file.size"));
-        assert_eq!(described.as_object().unwrap().len(), 12);
+        assert_eq!(described.as_object().unwrap().len(), 13);
         for (table, columns) in described.as_object().unwrap() {
             for column in columns.as_array().unwrap() {
                 assert!(!column["meaning"].as_str().unwrap().is_empty(), "{table}: {}", column["name"]);

@@ -70,6 +70,9 @@ pub fn files(analysis: &Analysis, facts: &Facts) -> Vec<(&'static str, String)> 
     if !analysis.comparisons.is_empty() {
         files.push(("comparisons.csv", csv::comparisons(analysis)));
     }
+    if !analysis.changes.is_empty() {
+        files.push(("changes.csv", csv::changes(analysis)));
+    }
     if !analysis.checks.is_empty() {
         files.push(("checks.csv", csv::checks(analysis)));
     }

@@ -61,7 +61,9 @@ fn gate(analysis: &Analysis) -> String {
         let seen = seen.map(|share| format!("; could have seen {:+.1} %", share * 100.0)).unwrap_or_default();
         let more = row.pairs_needed.map(|pairs| format!(", {pairs} pairs would decide")).unwrap_or_default();
         let (verdict, pairs) = (row.verdict.to_string().to_uppercase(), row.pairs);
-        format!("{verdict}: {} against {}:{ratio}{interval}, {pairs} pairs{seen}{more}", row.cell, row.base)
+        let pairs = if row.is_of_arms() { format!(", {pairs} pairs") } else { String::new() };
+        let why = if row.why.is_empty() { String::new() } else { format!("; {}", row.why) };
+        format!("{verdict}: {} against {}:{ratio}{interval}{pairs}{seen}{more}{why}", row.cell, row.base)
     });
     let checked = analysis.checks.iter().filter(|row| row.outcome != Check::Met).map(|row| {
         let is = match row.value {

@@ -147,6 +147,16 @@ impl Metric {
     }
 }
 
+impl std::str::FromStr for Metric {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = METRICS.map(|(name, _)| name);
+        let found = METRICS.iter().find(|(name, _)| *name == text).map(|(_, metric)| *metric);
+        found.ok_or_else(|| format!("unknown metric (hint: known are {})", listed(&known)))
+    }
+}
+
 impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())

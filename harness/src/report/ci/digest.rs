@@ -66,11 +66,16 @@ pub fn annotations(analysis: &Analysis) -> Vec<Annotation> {
     let line = u32::try_from(analysis.gate.compare.line).unwrap_or(u32::MAX);
     let asks = |change| !matches!(change, Change::Equivalent | Change::Improved);
     let compared = analysis.comparisons.iter().filter(|row| asks(row.verdict)).map(|row| Annotation {
-        is_error: row.verdict != Change::Inconclusive || analysis.gate.compare.strict,
+        is_error: match row.verdict {
+            Change::Inconclusive => analysis.gate.compare.strict,
+            Change::Acknowledged => false,
+            _ => true,
+        },
         line,
         title: format!("{}: {}", row.cell, row.verdict),
         message: format!(
-            "{} takes {} times as long as {} ({} to {}, {} pairs; at most {:.3})",
+            "{}{} takes {} times as long as {} ({} to {}, {} pairs; at most {:.3})",
+            if row.why.is_empty() { String::new() } else { format!("{}: ", row.why) },
             row.cell,
             number(row.ratio, 3),
             row.base,

@@ -32,8 +32,13 @@ pub fn junit(analysis: &Analysis, facts: &Facts) -> String {
         );
         let status = match row.verdict {
             Change::Equivalent | Change::Improved => TestCaseStatus::success(),
+            Change::Acknowledged => {
+                let mut status = TestCaseStatus::skipped();
+                status.set_message(format!("acknowledged: {}: {told}", row.why));
+                status
+            }
             Change::Regressed => failed(NonSuccessKind::Failure, "regressed", told),
-            Change::NoData => failed(NonSuccessKind::Error, "no-data", told),
+            Change::NoData => failed(NonSuccessKind::Error, "no-data", format!("{}: {told}", row.why)),
             Change::Inconclusive if analysis.gate.compare.strict => {
                 failed(NonSuccessKind::Failure, "inconclusive", told)
             }

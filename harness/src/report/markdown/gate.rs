@@ -1,6 +1,6 @@
-//! What the results were held to: arms against each other, thresholds, assertions.
+//! What the results were held to: arms against each other, the baseline, the last nights, thresholds, assertions.
 
-use super::{Page, number, percent};
+use super::{Page, escaped, number, percent};
 use crate::analysis::checks::{Check, CheckRow};
 use crate::analysis::compare::{Change, ComparisonRow};
 use crate::analysis::summary::Analysis;
@@ -12,7 +12,7 @@ pub(super) fn gate(page: &mut Page, analysis: &Analysis) {
         return;
     }
     page.line("## Verdict\n");
-    if let Some(first) = analysis.comparisons.first() {
+    if let Some(first) = analysis.comparisons.iter().find(|row| row.is_of_arms()) {
         page.line(format!(
             "Each arm against the base, by `{}`. The ratio is the geometric mean over the pairs, its interval by",
             first.metric
@@ -21,10 +21,32 @@ pub(super) fn gate(page: &mut Page, analysis: &Analysis) {
         page.line("is none; *improved*: wholly as far on the good side; *equivalent*: wholly between; else *inconclusive*. All looks");
         page.line("at a comparison together miss the true ratio in at most 5 % of cases.\n");
     }
-    verdict(page, analysis);
-    if !analysis.comparisons.is_empty() {
-        page.line(format!("![Arms against their base]({RATIOS})\n"));
+    if analysis.comparisons.iter().any(|row| !row.is_of_arms()) {
+        page.line("Against a baseline: the ratio of the geometric means, its interval by Welch's t on the logarithms, with what nights");
+        page.line("differ by themselves. Against the last nights: whether this one is beyond what 99 % of nights were to be expected");
+        page.line("to be. `baseline.json` has what it was compared with.\n");
     }
+    verdict(page, analysis);
+    if !analysis.changes.is_empty() {
+        page.line("When the history changed its level (E-divisive means, at least two nights on either side):\n");
+        let rows = analysis.changes.iter().map(|row| {
+            let range = match (row.commit_before.as_str(), row.commit_after.as_str()) {
+                ("", "") => "not known".to_owned(),
+                (before, after) => format!("`{}..{}`", short(before), short(after)),
+            };
+            let runs = format!("{} → {}", row.run_before, row.run_after);
+            vec![format!("`{}`", row.cell), format!("{:+.1} %", (row.ratio - 1.0) * 100.0), runs, range]
+        });
+        page.table(&["cell", ">by", "between the runs", "commits"], rows);
+    }
+    if !analysis.comparisons.is_empty() {
+        page.line(format!("![How much longer it takes]({RATIOS})\n"));
+    }
+}
+
+/// As much of a commit as tells which it is.
+fn short(commit: &str) -> &str {
+    commit.get(..12).unwrap_or(commit)
 }
 
 /// Every comparison, threshold and assertion.
@@ -40,14 +62,17 @@ fn comparisons(page: &mut Page, analysis: &Analysis) {
     }
     let headings = ["cell", "against", "verdict", ">ratio", ">interval", ">at most", ">pairs", ">could have seen"];
     page.table(&headings, rows.iter().map(row));
-    for row in rows.iter().filter(|row| row.verdict == Change::Inconclusive) {
+    for row in rows.iter().filter(|row| !row.why.is_empty()) {
+        page.line(format!("- `{}` against {}: {}.", row.cell, row.base, escaped(&row.why)));
+    }
+    for row in rows.iter().filter(|row| row.verdict == Change::Inconclusive && row.is_of_arms()) {
         let cure = match row.pairs_needed {
             Some(pairs) => format!("a ratio like this one would be decided by about {pairs} pairs (`repeats`)"),
             None => "no number of pairs below 10,000 would decide such a ratio: it lies on the margin".to_owned(),
         };
         page.line(format!("- `{}`: {cure}.", row.cell));
     }
-    if rows.iter().any(|row| row.verdict == Change::Inconclusive) {
+    if rows.iter().any(|row| !row.why.is_empty() || row.verdict == Change::Inconclusive) {
         page.line("");
     }
 }
@@ -56,7 +81,7 @@ fn row(row: &ComparisonRow) -> Vec<String> {
     let interval = row.low_ratio.zip(row.high_ratio).zip(row.confidence_share);
     vec![
         format!("`{}`", row.cell),
-        format!("`{}`", row.base),
+        if row.is_of_arms() { format!("`{}`", row.base) } else { row.base.clone() },
         word(row.verdict),
         number(row.ratio, 3),
         interval
@@ -70,7 +95,7 @@ fn row(row: &ComparisonRow) -> Vec<String> {
 /// A verdict that asks for attention is bold.
 fn word(change: Change) -> String {
     match change {
-        Change::Regressed | Change::NoData => format!("**{change}**"),
+        Change::Regressed | Change::NoData | Change::Acknowledged => format!("**{change}**"),
         _ => change.to_string(),
     }
 }

@@ -22,8 +22,8 @@ pub fn ratios(analysis: &Analysis) -> Option<String> {
     if rows.is_empty() {
         return None;
     }
-    let names: Vec<&str> = rows.iter().map(|row| row.cell.as_str()).collect();
-    let frame = Frame { right: 250.0, ..rows_frame_of(&names, ROW) };
+    let names: Vec<String> = rows.iter().map(name).collect();
+    let frame = Frame { right: 250.0, ..rows_frame_of(&names.iter().map(String::as_str).collect::<Vec<_>>(), ROW) };
     let margin = rows.iter().map(|row| row.max_worse_share).fold(0.0, f64::max);
     let ends = rows.iter().flat_map(|row| [row.low_ratio, row.high_ratio, row.ratio]).flatten();
     let farthest = ends.map(|ratio| (ratio - 1.0).abs()).fold(margin, f64::max) * 100.0;
@@ -35,7 +35,7 @@ pub fn ratios(analysis: &Analysis) -> Option<String> {
         .with_y_tick_step(1.0)
         .with_y_tick_format(TickFormat::Custom(std::sync::Arc::new(|_| String::new())));
     let (mut scene, computed) = plot(&layout);
-    heading(&mut scene, "Arms against their base");
+    heading(&mut scene, "How much longer it takes");
     key(&mut scene, frame.left);
     let percent = |ratio: f64| computed.map_x((ratio - 1.0) * 100.0);
     for (i, row) in rows.iter().enumerate() {
@@ -46,7 +46,7 @@ pub fn ratios(analysis: &Analysis) -> Option<String> {
             line(&mut scene, (x, middle - ROW / 2.0), (x, middle + ROW / 2.0), FADED, 1.0, Some("3 3"));
         }
         line(&mut scene, (percent(1.0), middle - ROW / 2.0), (percent(1.0), middle + ROW / 2.0), INK, 1.0, None);
-        row_name(&mut scene, &frame, &row.cell, middle);
+        row_name(&mut scene, &frame, &names[i], middle);
         let colour = colour(row.verdict);
         if let Some((low, high)) = row.low_ratio.zip(row.high_ratio) {
             line(&mut scene, (percent(low), middle), (percent(high), middle), colour, 2.2, None);
@@ -62,6 +62,14 @@ pub fn ratios(analysis: &Analysis) -> Option<String> {
         text(&mut scene, (x, middle + 13.0), &told(row), SMALL_SIZE, false, INK, TextAnchor::Start);
     }
     Some(document(&scene, "By how much longer each arm takes than its base, with the interval of that ratio"))
+}
+
+/// The cell; and what it is compared with, if that is no other arm.
+fn name(row: &ComparisonRow) -> String {
+    match row.is_of_arms() {
+        true => row.cell.clone(),
+        false => format!("{}, {}", row.cell, row.base.replace('`', "")),
+    }
 }
 
 /// `+9.8 % [+9.1, +10.5], 7 pairs`.
@@ -82,6 +90,7 @@ fn colour(change: Change) -> &'static str {
         Change::Improved => COLOURS[1],
         Change::Equivalent => COLOURS[2],
         Change::Inconclusive => FADED,
+        Change::Acknowledged => COLOURS[4],
     }
 }
 

@@ -1,0 +1,448 @@
+//! A run beside what was measured before it: the promoted baseline, and the nights since.
+//!
+//! **The baseline** is compared trial by trial: the ratio of the geometric means, with an interval by Welch's t on the
+//! logarithms. Trials of one night share that night's machine, so the spread within a night says too little: the variance
+//! from night to night is added, twice, once for each side, as far as the nights tell it ([`between_nights`]).
+//!
+//! **The last nights** say what tonight was to be expected to be: a one-sided prediction interval for one more value,
+//! mean + t·s·√(1 + 1/m) on the logarithms of the nights' medians, at [`PREDICTED`]; from [`NIGHTS_MIN`] nights on, those
+//! before the latest change of level ([`super::changes`]) left out.
+//!
+//! Only what agrees is compared: experiment, plan, runtime, congestion control and machine ([`Identity`]).
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::changes;
+use super::compare::{Change, ComparisonRow, POWER, judge, student};
+use super::statistics::{mean, median};
+use super::summary::Analysis;
+use crate::plan::gate::{Compare, Metric};
+
+/// How often the interval of a ratio to the baseline misses it.
+const ERROR: f64 = 0.05;
+/// The share of nights that the prediction holds for.
+pub const PREDICTED: f64 = 0.99;
+/// Fewest nights that predict anything.
+pub const NIGHTS_MIN: usize = 5;
+/// Nights that predict, the last ones.
+const NIGHTS_MAX: usize = 14;
+
+/// What must agree for two runs to be compared.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Identity {
+    /// The experiment's name.
+    pub experiment: String,
+    /// SHA-256 over everything that decides its trials: settings of all cells, and the seed; 16 hexadecimal digits.
+    pub plan: String,
+    /// `docker`, `netns`, or both.
+    pub runtime: String,
+    /// TCP congestion control.
+    pub congestion: String,
+    /// Label of the machine.
+    pub machine: String,
+}
+
+impl Identity {
+    /// What differs, in words: `machine: a, then b`.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let parts = |it: &Self| {
+            [
+                ("experiment", it.experiment.clone()),
+                ("plan", it.plan.clone()),
+                ("runtime", it.runtime.clone()),
+                ("congestion control", it.congestion.clone()),
+                ("machine", it.machine.clone()),
+            ]
+        };
+        let both = parts(self).into_iter().zip(parts(other));
+        both.filter(|(a, b)| a.1 != b.1).map(|(a, b)| format!("{}: `{}`, here `{}`", a.0, a.1, b.1)).collect()
+    }
+}
+
+/// A run's raw values: by cell and metric, one for each valid trial, seconds.
+pub type Values = BTreeMap<String, BTreeMap<Metric, Vec<f64>>>;
+
+/// One run that is kept.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Night {
+    /// Version of its form; readers refuse a newer one.
+    pub version: u32,
+    /// What it can be compared with.
+    pub identity: Identity,
+    /// The run's id.
+    pub run: String,
+    /// The commit of what was measured, if it is known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub commit: String,
+    /// When it began, RFC 3339.
+    pub at: String,
+    /// What came of it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub outcome: String,
+    /// What it measured.
+    pub cells: Values,
+}
+
+/// A regression that is known, and until when nobody is to be woken for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Acknowledgement {
+    /// Version of its form; readers refuse a newer one.
+    pub version: u32,
+    /// The cell.
+    pub cell: String,
+    /// The metric.
+    pub metric: Metric,
+    /// Largest ratio that is acknowledged.
+    pub up_to: f64,
+    /// Last day, `YYYY-MM-DD`.
+    pub until: String,
+    /// Why.
+    pub reason: String,
+    /// When it was written down, RFC 3339.
+    pub at: String,
+}
+
+/// What a run is compared with, kept beside it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Reference {
+    /// Version of its form; readers refuse a newer one.
+    pub version: u32,
+    /// Name of the baseline.
+    pub name: String,
+    /// The baseline, if there is one that can be compared with.
+    pub baseline: Option<Night>,
+    /// Why there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub missing: String,
+    /// Earlier nights that can be compared with, oldest first.
+    pub nights: Vec<Night>,
+    /// Known regressions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acknowledged: Vec<Acknowledgement>,
+    /// The run itself.
+    pub tonight: Night,
+}
+
+/// A change of a cell's level in the history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangeRow {
+    /// The cell.
+    pub cell: String,
+    /// The metric.
+    pub metric: Metric,
+    /// The last run before it.
+    pub run_before: String,
+    /// The first run after it.
+    pub run_after: String,
+    /// The commit of the former.
+    pub commit_before: String,
+    /// The commit of the latter.
+    pub commit_after: String,
+    /// How many times as long it takes since: geometric means of the nights' medians on either side.
+    pub ratio: f64,
+}
+
+/// A run's raw values, of all metrics that can be compared.
+#[must_use]
+pub fn values(analysis: &Analysis) -> Values {
+    let metrics = [Metric::DistributionTime, Metric::Completion, Metric::Download];
+    let of_cell = |cell: &str| {
+        let own = analysis.trials.iter().filter(|trial| trial.cell == cell);
+        let of = |metric| own.clone().filter_map(|trial| super::compare::compared(trial, metric)).collect::<Vec<f64>>();
+        metrics.map(|metric| (metric, of(metric))).into_iter().filter(|(_, values)| !values.is_empty()).collect()
+    };
+    analysis.summary.iter().map(|row| (row.cell.clone(), of_cell(&row.cell))).collect()
+}
+
+/// Adds to a run's results what follows from what was before it.
+pub fn look_back(analysis: &mut Analysis, reference: &Reference) {
+    let compare = analysis.gate.compare.clone();
+    let metric = compare.metric;
+    let mut cells: Vec<String> = analysis.summary.iter().map(|row| row.cell.clone()).collect();
+    // What the baseline has and the run has not is not green.
+    let known = reference.baseline.iter().flat_map(|night| night.cells.keys());
+    cells.extend(
+        known.filter(|cell| !analysis.summary.iter().any(|row| row.cell == **cell)).cloned().collect::<Vec<_>>(),
+    );
+    for cell in &cells {
+        let mut rows = vec![against_baseline(cell, reference, &compare)];
+        rows.extend(against_nights(cell, reference, &compare));
+        for row in &mut rows {
+            acknowledge(row, reference);
+        }
+        analysis.comparisons.extend(rows);
+        analysis.changes.extend(changes_of(cell, metric, reference));
+    }
+}
+
+fn of<'n>(night: &'n Night, cell: &str, metric: Metric) -> &'n [f64] {
+    night.cells.get(cell).and_then(|metrics| metrics.get(&metric)).map_or(&[], Vec::as_slice)
+}
+
+fn logs(values: &[f64]) -> Vec<f64> {
+    values.iter().filter(|value| **value > 0.0).map(|value| value.ln()).collect()
+}
+
+/// Logarithms of the medians of the nights that have the cell, each with its night.
+fn medians<'n>(nights: impl Iterator<Item = &'n Night>, cell: &str, metric: Metric) -> Vec<(f64, &'n Night)> {
+    nights.filter_map(|night| Some((median(&logs(of(night, cell, metric)))?, night))).collect()
+}
+
+/// The variance from night to night, of the logarithm: from the differences between one night and the next, so that a
+/// change of level counts once and not in every night after it; and from the median of these, so that it hardly counts
+/// even once. For a normal distribution the median of |x − y| is 0.9539 σ.
+fn between_nights(medians: &[f64]) -> Option<f64> {
+    let steps: Vec<f64> = medians.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
+    (steps.len() + 1 >= NIGHTS_MIN).then(|| (median(&steps).unwrap_or(0.0) / 0.953_9).powi(2))
+}
+
+fn row(cell: &str, base: String, compare: &Compare, samples: usize) -> ComparisonRow {
+    let samples = u32::try_from(samples).unwrap_or(u32::MAX);
+    ComparisonRow {
+        cell: cell.to_owned(),
+        base,
+        metric: compare.metric,
+        pairs: samples,
+        pairs_planned: samples,
+        ratio: None,
+        low_ratio: None,
+        high_ratio: None,
+        confidence_share: None,
+        max_worse_share: compare.max_worse,
+        verdict: Change::NoData,
+        detectable_share: None,
+        pairs_needed: None,
+        why: String::new(),
+    }
+}
+
+fn against_baseline(cell: &str, reference: &Reference, compare: &Compare) -> ComparisonRow {
+    let tonight = logs(of(&reference.tonight, cell, compare.metric));
+    let mut row = row(cell, format!("baseline `{}`", reference.name), compare, tonight.len());
+    let Some(baseline) = &reference.baseline else {
+        row.why.clone_from(&reference.missing);
+        return row;
+    };
+    let then = logs(of(baseline, cell, compare.metric));
+    let (Some(now_mean), Some(then_mean)) = (mean(&tonight), mean(&then)) else {
+        let which = if tonight.is_empty() { "this run" } else { "the baseline" };
+        row.why = format!("{which} has no valid `{}` of it", compare.metric);
+        return row;
+    };
+    row.ratio = Some((now_mean - then_mean).exp());
+    if tonight.len() < 2 || then.len() < 2 {
+        "one trial has no spread: `repeats` of at least 2 are needed on both sides".clone_into(&mut row.why);
+        return row;
+    }
+    let nights = medians(reference.nights.iter().chain([&reference.tonight]), cell, compare.metric);
+    let between = between_nights(&nights.iter().map(|(value, _)| *value).collect::<Vec<_>>());
+    let (error, freedom) = welch(&tonight, &then, between.unwrap_or(0.0), nights.len());
+    let half = student(ERROR, freedom) * error;
+    let difference = now_mean - then_mean;
+    row.low_ratio = Some((difference - half).exp());
+    row.high_ratio = Some((difference + half).exp());
+    row.confidence_share = Some(1.0 - ERROR);
+    row.verdict = judge(difference - half, difference + half, compare.max_worse);
+    let quantiles = student(ERROR, freedom) + student(2.0 * (1.0 - POWER), freedom);
+    row.detectable_share = Some((compare.max_worse.ln_1p() + quantiles * error).exp_m1());
+    if between.is_none() {
+        row.why =
+            format!("fewer than {NIGHTS_MIN} nights: how much nights differ is not known, and not in the interval");
+    }
+    row
+}
+
+/// Standard error of a difference of means, and its degrees of freedom by Welch and Satterthwaite, with the nights' own
+/// variance on both sides.
+fn welch(a: &[f64], b: &[f64], between: f64, nights: usize) -> (f64, f64) {
+    let part = |values: &[f64]| {
+        let (n, middle) = (values.len() as f64, mean(values).unwrap_or(0.0));
+        let variance = values.iter().map(|value| (value - middle).powi(2)).sum::<f64>() / (n - 1.0);
+        (variance / n, n - 1.0)
+    };
+    let parts = [part(a), part(b), (2.0 * between, (nights.max(2) - 1) as f64)];
+    let variance: f64 = parts.iter().map(|(variance, _)| variance).sum();
+    let freedom = variance.powi(2) / parts.iter().map(|(variance, freedom)| variance.powi(2) / freedom).sum::<f64>();
+    // Without any spread every quantile is as good.
+    (variance.sqrt(), if freedom.is_finite() { freedom.max(1.0) } else { 1.0 })
+}
+
+/// Tonight against what the last nights lead to expect; nothing if they are too few.
+fn against_nights(cell: &str, reference: &Reference, compare: &Compare) -> Option<ComparisonRow> {
+    let tonight = median(&logs(of(&reference.tonight, cell, compare.metric)))?;
+    let nights: Vec<f64> =
+        medians(reference.nights.iter(), cell, compare.metric).into_iter().map(|(value, _)| value).collect();
+    let since = changes::changes(&nights).last().copied().unwrap_or(0);
+    let level = &nights[since.max(nights.len().saturating_sub(NIGHTS_MAX))..];
+    if level.len() < NIGHTS_MIN {
+        return None;
+    }
+    let m = level.len() as f64;
+    let middle = mean(level)?;
+    let deviation = (level.iter().map(|value| (value - middle).powi(2)).sum::<f64>() / (m - 1.0)).sqrt();
+    let margin = student(2.0 * (1.0 - PREDICTED), m - 1.0) * deviation * (1.0 + 1.0 / m).sqrt();
+    let mut row = row(cell, format!("the last {} nights", level.len()), compare, level.len());
+    row.ratio = Some((tonight - middle).exp());
+    row.high_ratio = None;
+    row.confidence_share = Some(PREDICTED);
+    let is_worse = tonight - middle > margin.max(compare.max_worse.ln_1p());
+    row.verdict = if is_worse { Change::Regressed } else { Change::Equivalent };
+    row.detectable_share = Some(margin.max(compare.max_worse.ln_1p()).exp_m1());
+    row.why = format!("expected is at most {:.3}", margin.exp());
+    Some(row)
+}
+
+/// A regression that is known does not wake anybody until the day that was named, as long as it does not grow.
+fn acknowledge(row: &mut ComparisonRow, reference: &Reference) {
+    let today = reference.tonight.at.get(..10).unwrap_or_default();
+    let ratio = row.ratio.unwrap_or(f64::INFINITY);
+    let is_it = |it: &&Acknowledgement| {
+        it.cell == row.cell && it.metric == row.metric && ratio <= it.up_to && today <= it.until.as_str()
+    };
+    if row.verdict == Change::Regressed
+        && let Some(known) = reference.acknowledged.iter().rev().find(is_it)
+    {
+        row.verdict = Change::Acknowledged;
+        row.why = format!("known until {}: {}", known.until, known.reason);
+    }
+}
+
+/// The changes of a cell's level over the nights, tonight among them.
+fn changes_of(cell: &str, metric: Metric, reference: &Reference) -> Vec<ChangeRow> {
+    let series = medians(reference.nights.iter().chain([&reference.tonight]), cell, metric);
+    let values: Vec<f64> = series.iter().map(|(value, _)| *value).collect();
+    let at = changes::changes(&values);
+    let ends = at.iter().skip(1).copied().chain([values.len()]);
+    let begins = std::iter::once(0).chain(at.iter().copied());
+    let of_one = |((&at, begin), end): ((&usize, usize), usize)| {
+        let level = |part: &[f64]| mean(part).unwrap_or(0.0);
+        let (before, after) = (series[at - 1].1, series[at].1);
+        ChangeRow {
+            cell: cell.to_owned(),
+            metric,
+            run_before: before.run.clone(),
+            run_after: after.run.clone(),
+            commit_before: before.commit.clone(),
+            commit_after: after.commit.clone(),
+            ratio: (level(&values[at..end]) - level(&values[begin..at])).exp(),
+        }
+    };
+    at.iter().zip(begins).zip(ends).map(of_one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::fixture::textbook;
+
+    const CELL: &str = "p2p-n10";
+
+    fn night(at: u32, seconds: f64) -> Night {
+        // Five trials within a percent.
+        let values: Vec<f64> = [0.0, 0.004, -0.004, 0.002, -0.002].map(|luck| seconds * (1.0 + luck)).into();
+        let cells = Values::from([(CELL.to_owned(), BTreeMap::from([(Metric::DistributionTime, values)]))]);
+        Night {
+            run: format!("run-{at}"),
+            commit: format!("c{at}"),
+            at: format!("2026-11-{:02}T03:00:00Z", at + 1),
+            cells,
+            ..Night::default()
+        }
+    }
+
+    fn reference(nights: &[f64], tonight: f64) -> Reference {
+        let nights: Vec<Night> = (0..).zip(nights).map(|(at, seconds)| night(at, *seconds)).collect();
+        Reference {
+            name: "main".to_owned(),
+            baseline: Some(night(0, 36.0)),
+            tonight: night(u32::try_from(nights.len()).unwrap(), tonight),
+            nights,
+            ..Reference::default()
+        }
+    }
+
+    fn rows(reference: &Reference) -> Vec<ComparisonRow> {
+        let mut analysis = textbook();
+        analysis.summary.retain(|row| row.cell == CELL);
+        look_back(&mut analysis, reference);
+        analysis.comparisons
+    }
+
+    const QUIET: [f64; 8] = [36.0, 36.3, 35.8, 36.1, 36.2, 35.9, 36.0, 36.2];
+
+    #[test]
+    fn a_quiet_night_is_equivalent_to_both() {
+        let rows = rows(&reference(&QUIET, 36.2));
+        assert_eq!(rows.iter().map(|row| row.verdict).collect::<Vec<_>>(), [Change::Equivalent; 2], "{rows:#?}");
+    }
+
+    #[test]
+    fn a_slower_night_is_a_regression_to_both() {
+        let rows = rows(&reference(&QUIET, 40.0));
+        assert_eq!(rows.iter().map(|row| row.verdict).collect::<Vec<_>>(), [Change::Regressed; 2], "{rows:#?}");
+        assert!((rows[0].ratio.unwrap() - 40.0 / 36.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn nights_that_differ_by_themselves_make_no_regression() {
+        let restless = [36.0, 40.5, 34.0, 41.0, 35.0, 39.5, 33.5, 40.0];
+        let rows = rows(&reference(&restless, 40.0));
+        assert_eq!(rows.iter().map(|row| row.verdict).collect::<Vec<_>>(), [Change::Inconclusive, Change::Equivalent]);
+    }
+
+    #[test]
+    fn without_a_baseline_nothing_is_green() {
+        let missing = Reference { baseline: None, missing: "none is promoted".to_owned(), ..reference(&[], 36.0) };
+        let rows = rows(&missing);
+        assert_eq!((rows.len(), rows[0].verdict, rows[0].why.as_str()), (1, Change::NoData, "none is promoted"));
+        // A cell that the baseline has and the run has not, and the other way round.
+        let mut renamed = reference(&[], 36.0);
+        let values = renamed.tonight.cells.remove(CELL).unwrap();
+        renamed.tonight.cells.insert("p2p-n11".to_owned(), values);
+        assert!(super::tests::rows(&renamed).iter().all(|row| row.verdict == Change::NoData));
+    }
+
+    #[test]
+    fn what_is_acknowledged_wakes_nobody_until_its_day_or_if_it_grows() {
+        let known = |until: &str, up_to| Acknowledgement {
+            version: 1,
+            cell: CELL.to_owned(),
+            metric: Metric::DistributionTime,
+            up_to,
+            until: until.to_owned(),
+            reason: "a slower picker".to_owned(),
+            at: String::new(),
+        };
+        let verdict = |known| {
+            let reference = Reference { acknowledged: vec![known], ..reference(&QUIET, 40.0) };
+            rows(&reference)[0].verdict
+        };
+        assert_eq!(verdict(known("2026-12-31", 1.15)), Change::Acknowledged);
+        assert_eq!(verdict(known("2026-11-08", 1.15)), Change::Regressed);
+        assert_eq!(verdict(known("2026-12-31", 1.05)), Change::Regressed);
+    }
+
+    #[test]
+    fn a_change_has_the_commits_between_which_it_lies() {
+        let mut analysis = textbook();
+        analysis.summary.retain(|row| row.cell == CELL);
+        let series = [36.0, 36.3, 35.8, 36.1, 36.2, 35.9, 36.0, 36.2, 39.6, 39.9, 39.5];
+        look_back(&mut analysis, &reference(&series, 39.7));
+        let found: Vec<(&str, &str)> =
+            analysis.changes.iter().map(|row| (row.commit_before.as_str(), row.commit_after.as_str())).collect();
+        assert_eq!(found, [("c7", "c8")]);
+        assert!((analysis.changes[0].ratio - 1.1).abs() < 0.01, "{:?}", analysis.changes);
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let here = Identity { machine: "b".to_owned(), ..Identity::default() };
+        let there = Identity { machine: "a".to_owned(), ..Identity::default() };
+        assert_eq!(there.differences(&here), ["machine: `a`, here `b`"]);
+        assert_eq!(here.differences(&here), [""; 0]);
+    }
+}

@@ -1,0 +1,450 @@
+//! What outlives a run: baselines, the history of nights, acknowledgements; one directory per experiment, beside its runs.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `<experiment>/baselines/<name>.json` | the raw values of a run that others are compared with |
+//! | `<experiment>/baselines/promotions.jsonl` | which baseline gates, since when, and why: the last line counts |
+//! | `<experiment>/history.jsonl` | a line for each gated run, also for those that failed |
+//! | `<experiment>/acknowledged.jsonl` | known regressions |
+//!
+//! Lines are only ever added. A line that cannot be read is named and passed over; the others count.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::results::{self, Manifest};
+use crate::analysis::history::{self, Acknowledgement, Identity, Night, Reference};
+use crate::analysis::outcome::outcome;
+use crate::analysis::summary::Analysis;
+use crate::plan::{Client, Plan, Settings};
+
+/// Version of what is written here; readers refuse a newer one.
+pub(super) const VERSION: u32 = 1;
+
+/// The name that means whichever baseline is promoted.
+pub(super) const PROMOTED: &str = "promoted";
+
+/// Longest file that is read, bytes: decades of nights.
+const SIZE_MAX: u64 = 256 << 20;
+
+/// What can go wrong with what is kept.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StoreError {
+    #[error("cannot write `{}`: {source} (hint: is the directory yours? choose another with --out)", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("cannot read `{}`: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("`{}` is damaged: {source} (hint: restore it, or save the baseline anew)", path.display())]
+    Damaged { path: PathBuf, source: serde_json::Error },
+    #[error("`{}` has version {found}, this harness knows {VERSION} (hint: use the newer harness)", path.display())]
+    Newer { path: PathBuf, found: u64 },
+    #[error("there is no baseline `{name}` of `{experiment}` (hint: {hint})")]
+    NoBaseline { name: String, experiment: String, hint: String },
+    #[error("`{name}` is there already (hint: another name, or `harness baseline rm {experiment} {name}`)")]
+    Taken { name: String, experiment: String },
+    #[error("`{name}` gates `{experiment}` (hint: promote another one first)")]
+    Gates { name: String, experiment: String },
+    #[error("`{name}` cannot name a baseline (hint: 1 to 48 of a-z, 0-9 and `-`, and not `promoted`)")]
+    Name { name: String },
+    #[error("the run has no valid trial: nothing can be compared with it")]
+    Empty,
+    #[error(transparent)]
+    Results(#[from] results::ResultsError),
+}
+
+/// That a baseline gates, from a moment on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Promotion {
+    pub(super) version: u32,
+    pub(super) name: String,
+    pub(super) at: String,
+    pub(super) reason: String,
+}
+
+/// What is kept of one experiment.
+#[derive(Debug, Clone)]
+pub(super) struct Store {
+    experiment: String,
+    dir: PathBuf,
+}
+
+/// Lines of a file that could be read, and what is to be said of those that could not.
+#[derive(Debug)]
+pub(super) struct Lines<T> {
+    pub(super) lines: Vec<T>,
+    pub(super) unreadable: Vec<String>,
+}
+
+impl Store {
+    pub(super) fn new(out: &Path, experiment: &str) -> Self {
+        Self { experiment: experiment.to_owned(), dir: out.join(experiment) }
+    }
+
+    fn baselines(&self) -> PathBuf {
+        self.dir.join("baselines")
+    }
+
+    fn file(&self, name: &str) -> Result<PathBuf, StoreError> {
+        let fits = (1..=48).contains(&name.len())
+            && name != PROMOTED
+            && !name.starts_with('-')
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if fits {
+            Ok(self.baselines().join(format!("{name}.json")))
+        } else {
+            Err(StoreError::Name { name: name.to_owned() })
+        }
+    }
+
+    /// Names of all baselines, sorted.
+    pub(super) fn names(&self) -> Vec<String> {
+        let found = fs::read_dir(self.baselines()).into_iter().flatten();
+        let mut names: Vec<String> = found
+            .filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".json")?.to_owned()))
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Keeps a run as a baseline, which gates nothing until it is promoted.
+    pub(super) fn save(&self, name: &str, night: &Night) -> Result<PathBuf, StoreError> {
+        if night.cells.values().all(|metrics| metrics.is_empty()) {
+            return Err(StoreError::Empty);
+        }
+        let path = self.file(name)?;
+        let write = |source| StoreError::Write { path: path.clone(), source };
+        fs::create_dir_all(self.baselines()).map_err(write)?;
+        let mut file = match File::create_new(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(StoreError::Taken { name: name.to_owned(), experiment: self.experiment.clone() });
+            }
+            Err(error) => return Err(write(error)),
+        };
+        let mut text = serde_json::to_string_pretty(night).expect("string keys and finite numbers");
+        text.push('\n');
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(write)?;
+        Ok(path)
+    }
+
+    /// A baseline by its name.
+    pub(super) fn load(&self, name: &str) -> Result<Night, StoreError> {
+        let path = self.file(name)?;
+        let text = match read(&path) {
+            Err(StoreError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                let names = self.names();
+                let hint = match names.is_empty() {
+                    true => format!("`harness baseline save {name} DIR`"),
+                    false => format!("there are {}", names.join(", ")),
+                };
+                let (name, experiment) = (name.to_owned(), self.experiment.clone());
+                return Err(StoreError::NoBaseline { name, experiment, hint });
+            }
+            other => other?,
+        };
+        parse(&path, &text)
+    }
+
+    /// Removes a baseline that does not gate.
+    pub(super) fn remove(&self, name: &str) -> Result<(), StoreError> {
+        self.load(name)?;
+        if self.promoted()?.lines.last().is_some_and(|last| last.name == name) {
+            return Err(StoreError::Gates { name: name.to_owned(), experiment: self.experiment.clone() });
+        }
+        let path = self.file(name)?;
+        fs::remove_file(&path).map_err(|source| StoreError::Write { path, source })
+    }
+
+    /// All promotions, the last of which counts.
+    pub(super) fn promoted(&self) -> Result<Lines<Promotion>, StoreError> {
+        read_lines(&self.baselines().join("promotions.jsonl"))
+    }
+
+    /// Lets a baseline gate from now on.
+    pub(super) fn promote(&self, name: &str, reason: &str) -> Result<(), StoreError> {
+        self.load(name)?;
+        let promotion = Promotion { version: VERSION, name: name.to_owned(), at: now(), reason: reason.to_owned() };
+        append(&self.baselines().join("promotions.jsonl"), &promotion)
+    }
+
+    /// The nights, oldest first.
+    pub(super) fn history(&self) -> Result<Lines<Night>, StoreError> {
+        read_lines(&self.dir.join("history.jsonl"))
+    }
+
+    /// Adds a night.
+    pub(super) fn remember(&self, night: &Night) -> Result<(), StoreError> {
+        append(&self.dir.join("history.jsonl"), night)
+    }
+
+    /// Known regressions.
+    pub(super) fn acknowledged(&self) -> Result<Lines<Acknowledgement>, StoreError> {
+        read_lines(&self.dir.join("acknowledged.jsonl"))
+    }
+
+    /// Adds a known regression.
+    pub(super) fn acknowledge(&self, known: &Acknowledgement) -> Result<(), StoreError> {
+        append(&self.dir.join("acknowledged.jsonl"), known)
+    }
+
+    /// What a run is to be compared with, by a baseline's name or [`PROMOTED`]; and what is to be said of lines that
+    /// cannot be read.
+    pub(super) fn reference(&self, name: &str, tonight: Night) -> Result<(Reference, Vec<String>), StoreError> {
+        let history = self.history()?;
+        let known = self.acknowledged()?;
+        let promotions = self.promoted()?;
+        let mut unreadable = history.unreadable;
+        unreadable.extend(known.unreadable);
+        unreadable.extend(promotions.unreadable);
+        let chosen = match name {
+            PROMOTED => promotions.lines.last().map(|last| last.name.clone()),
+            named => Some(named.to_owned()),
+        };
+        let (baseline, missing) = match &chosen {
+            None => {
+                let how = format!("`harness baseline promote {} NAME --reason …`", self.experiment);
+                (None, format!("no baseline of `{}` is promoted (hint: {how})", self.experiment))
+            }
+            Some(name) => match self.load(name) {
+                Ok(night) => {
+                    let differences = night.identity.differences(&tonight.identity);
+                    match differences.is_empty() {
+                        true => (Some(night), String::new()),
+                        false => (None, format!("`{name}` cannot be compared with: {}", differences.join("; "))),
+                    }
+                }
+                Err(
+                    error @ (StoreError::NoBaseline { .. } | StoreError::Newer { .. } | StoreError::Damaged { .. }),
+                ) => (None, error.to_string()),
+                Err(error) => return Err(error),
+            },
+        };
+        let is_alike = |night: &Night| night.identity.differences(&tonight.identity).is_empty();
+        // A run that is gone on with may have been remembered before.
+        let is_earlier = |night: &Night| night.run != tonight.run;
+        let reference = Reference {
+            version: VERSION,
+            name: chosen.unwrap_or_else(|| name.to_owned()),
+            baseline,
+            missing,
+            nights: history.lines.into_iter().filter(|night| is_alike(night) && is_earlier(night)).collect(),
+            acknowledged: known.lines,
+            tonight,
+        };
+        Ok((reference, unreadable))
+    }
+}
+
+/// A run as it is remembered. `machine` and `commit` are what the user says they are, or what can be found out.
+pub(super) fn night(
+    plan: &Plan,
+    manifest: &Manifest,
+    analysis: &Analysis,
+    machine: Option<&str>,
+    commit: Option<&str>,
+) -> Night {
+    Night {
+        version: VERSION,
+        identity: identity(plan, manifest, machine),
+        run: manifest.run.clone(),
+        commit: commit.map_or_else(found_commit, str::to_owned),
+        at: manifest.started.clone(),
+        outcome: outcome(analysis).to_string(),
+        cells: history::values(analysis),
+    }
+}
+
+fn identity(plan: &Plan, manifest: &Manifest, machine: Option<&str>) -> Identity {
+    // Which build of the client is measured is what varies from night to night.
+    let settings = |settings: &Settings| Settings { client: Client::default(), ..settings.clone() };
+    let cells: Vec<(&str, Settings)> =
+        plan.cells.iter().map(|cell| (cell.id.as_str(), settings(&cell.settings))).collect();
+    let text = serde_json::to_vec(&(&plan.name, plan.seed, cells)).expect("string keys and finite numbers");
+    let digest: String = Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let mut congestion: Vec<&str> = plan.cells.iter().map(|cell| cell.settings.congestion.as_str()).collect();
+    congestion.sort_unstable();
+    congestion.dedup();
+    Identity {
+        experiment: plan.name.clone(),
+        plan: digest,
+        runtime: manifest.facts.get("runtime").cloned().unwrap_or_default(),
+        congestion: congestion.join(", "),
+        machine: machine.map_or_else(|| found_machine(manifest), str::to_owned),
+    }
+}
+
+/// `amd64, 2 cpus, 24 GiB`: what of a machine decides how long a swarm takes on it, as far as is known.
+fn found_machine(manifest: &Manifest) -> String {
+    let fact = |name: &str| {
+        ["engine", "machine"].iter().find_map(|place| manifest.facts.get(&format!("{place}.{name}"))).cloned()
+    };
+    let memory = fact("memory").and_then(|bytes| bytes.parse::<u64>().ok());
+    let parts = [
+        fact("arch"),
+        fact("cpus").map(|cpus| format!("{cpus} cpus")),
+        memory.map(|bytes| format!("{} GiB", (bytes + (1 << 29)) >> 30)),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// The commit that is checked out here; nothing if that is not known.
+fn found_commit() -> String {
+    if let Some(commit) = std::env::var("GITHUB_SHA").ok().filter(|commit| !commit.is_empty()) {
+        return commit;
+    }
+    let told = std::process::Command::new("git").args(["rev-parse", "--verify", "HEAD"]).output();
+    let told = told.ok().filter(|output| output.status.success());
+    told.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+}
+
+/// This moment, RFC 3339.
+pub(super) fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn read(path: &Path) -> Result<String, StoreError> {
+    let failed = |source| StoreError::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(SIZE_MAX).read_to_end(&mut bytes)).map_err(failed)?;
+    // What is no UTF-8 is no JSON either, and said to be so line by line.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, StoreError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u64,
+    }
+    let damaged = |source| StoreError::Damaged { path: path.to_owned(), source };
+    let Versioned { version } = serde_json::from_str(text).map_err(damaged)?;
+    if version > u64::from(VERSION) {
+        return Err(StoreError::Newer { path: path.to_owned(), found: version });
+    }
+    serde_json::from_str(text).map_err(damaged)
+}
+
+/// All lines that can be read; none of a file that is not there.
+fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Lines<T>, StoreError> {
+    let text = match read(path) {
+        Err(StoreError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => String::new(),
+        other => other?,
+    };
+    let mut found = Lines { lines: Vec::new(), unreadable: Vec::new() };
+    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+        match parse(path, line) {
+            Ok(value) => found.lines.push(value),
+            Err(StoreError::Damaged { source, .. }) => {
+                found
+                    .unreadable
+                    .push(format!("`{}`, line {number}, is damaged and left out: {source}", path.display()));
+            }
+            Err(error) => found.unreadable.push(format!("line {number} is left out: {error}")),
+        }
+    }
+    Ok(found)
+}
+
+/// Adds a line, whole or not at all as far as the kernel can help, on the disk before it returns.
+fn append(path: &Path, value: &impl Serialize) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Write { path: path.to_owned(), source };
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(failed)?;
+    }
+    let mut text = serde_json::to_string(value).expect("string keys and finite numbers");
+    text.push('\n');
+    let mut file = OpenOptions::new().create(true).append(true).read(true).open(path).map_err(failed)?;
+    // After a line that was cut off a new one begins.
+    if !ends_with_newline(&mut file).map_err(failed)? {
+        text.insert(0, '\n');
+    }
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
+}
+
+fn ends_with_newline(file: &mut File) -> io::Result<bool> {
+    use std::io::{Seek as _, SeekFrom};
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == [b'\n'])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::plan::gate::Metric;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path(), "nightly");
+        (dir, store)
+    }
+
+    fn a_night(run: &str) -> Night {
+        let metrics = BTreeMap::from([(Metric::DistributionTime, vec![3.0, 3.1])]);
+        let cells = BTreeMap::from([("p2p-n4".to_owned(), metrics)]);
+        Night { version: VERSION, run: run.to_owned(), cells, ..Night::default() }
+    }
+
+    #[test]
+    fn a_baseline_gates_only_once_it_is_promoted_and_stays_while_it_does() {
+        let (_dir, store) = store();
+        store.save("first", &a_night("a")).unwrap();
+        assert!(matches!(store.save("first", &a_night("b")), Err(StoreError::Taken { .. })));
+        let missing = |store: &Store| store.reference(PROMOTED, a_night("c")).unwrap().0;
+        assert!(missing(&store).baseline.is_none() && missing(&store).missing.contains("no baseline of `nightly`"));
+        store.promote("first", "the release").unwrap();
+        assert_eq!(missing(&store).baseline, Some(a_night("a")));
+        assert!(matches!(store.remove("first"), Err(StoreError::Gates { .. })));
+        store.save("second", &a_night("b")).unwrap();
+        store.promote("second", "a new picker").unwrap();
+        store.remove("first").unwrap();
+        assert_eq!(store.names(), ["second"]);
+        assert_eq!(store.promoted().unwrap().lines.len(), 2, "what was promoted before is still told");
+    }
+
+    #[test]
+    fn what_differs_is_no_baseline() {
+        let (_dir, store) = store();
+        store.save("first", &a_night("a")).unwrap();
+        let mut elsewhere = a_night("b");
+        elsewhere.identity.machine = "arm64, 4 cpus".to_owned();
+        let (reference, _) = store.reference("first", elsewhere).unwrap();
+        assert_eq!(reference.baseline, None);
+        assert_eq!(reference.missing, "`first` cannot be compared with: machine: ``, here `arm64, 4 cpus`");
+        assert!(store.reference("none", a_night("b")).unwrap().0.missing.contains("there are first"));
+    }
+
+    #[test]
+    fn a_damaged_line_is_named_and_the_others_count() {
+        let (dir, store) = store();
+        store.remember(&a_night("a")).unwrap();
+        let path = dir.path().join("nightly/history.jsonl");
+        let mut text = fs::read_to_string(&path).unwrap();
+        text.push_str("{\"version\":1,\"run\":\n{\"version\":99}\n{\"version\":1,\"identi");
+        fs::write(&path, text).unwrap();
+        store.remember(&a_night("b")).unwrap();
+        let history = store.history().unwrap();
+        assert_eq!(history.lines.iter().map(|night| night.run.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(history.unreadable.len(), 3, "{:?}", history.unreadable);
+        assert!(history.unreadable[0].contains("line 2") && history.unreadable[1].contains("version 99"));
+    }
+
+    #[test]
+    fn names_are_fit_for_files() {
+        let (_dir, store) = store();
+        for name in ["", "../x", "A", "promoted", "-x", &"x".repeat(49)] {
+            assert!(matches!(store.save(name, &a_night("a")), Err(StoreError::Name { .. })), "{name}");
+        }
+        assert!(matches!(store.save("x", &Night::default()), Err(StoreError::Empty)));
+    }
+}

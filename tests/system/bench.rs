@@ -223,10 +223,12 @@ impl Done {
         assert_eq!(self.code, Some(code), "{self}");
     }
 
-    /// Fails, with all that was said, unless this was said.
+    /// Fails, with all that was said, unless this was said, on however many lines.
     #[track_caller]
     pub(crate) fn said(&self, what: &str) {
-        assert!(self.stdout.contains(what) || self.stderr.contains(what), "it did not say `{what}`\n{self}");
+        let joined = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = [&self.stdout, &self.stderr].into_iter().any(|text| joined(text).contains(&joined(what)));
+        assert!(said, "it did not say `{what}`\n{self}");
     }
 
     /// The directory of the run's results, whether or not it named it.

@@ -75,7 +75,8 @@ async fn a_threshold_about_no_cell_is_refused_before_anything_starts() {
 async fn peers_run_the_program_that_the_file_names() {
     let program = binary::harness().display().to_string();
     let more = format!("runtime: netns\nstorage: disk\nclient: {{ command: {program} }}\n");
-    let done = Bench::new(&Experiment { name: "program", who: "peers: 2", more, ..Experiment::default() }).run().await;
+    let bench = Bench::new(&Experiment { name: "program", who: "peers: 2", more, ..Experiment::default() });
+    let done = bench.run().await;
     done.ended_with(0);
     assert_eq!(
         done.manifest(&format!("/facts/client.{}", program.replace('/', "~1"))),
@@ -92,12 +93,14 @@ async fn peers_run_the_program_that_the_file_names() {
 async fn peers_run_the_image_that_the_file_names() {
     let engine = Engine::shared().await;
     let image = {
-        let done = Bench::new(&Experiment { name: "own", who: "peers: 1", ..Experiment::default() }).run().await;
+        let bench = Bench::new(&Experiment { name: "own", who: "peers: 1", ..Experiment::default() });
+        let done = bench.run().await;
         done.ended_with(0);
         (done.manifest("/facts/image"), done.manifest("/facts/image.id"))
     };
     let more = format!("client: {{ image: \"{}\", command: /peer }}\n", image.0);
-    let done = Bench::new(&Experiment { name: "image", who: "peers: 2", more, ..Experiment::default() }).run().await;
+    let bench = Bench::new(&Experiment { name: "image", who: "peers: 2", more, ..Experiment::default() });
+    let done = bench.run().await;
     done.ended_with(0);
     assert_eq!(done.manifest(&format!("/facts/client.{} ~1peer", image.0)), image.1);
     engine.assert_nothing_left(&done.id()).await;
@@ -117,7 +120,7 @@ async fn there_must_be_something_to_compare() {
     let bench = Bench::new(&arms("both", ""));
     let done = bench.command(["compare", "experiment.yaml", "--head", "x:1"]).end().await;
     done.ended_with(3);
-    done.said("experiment.yaml:10:");
+    done.said("experiment.yaml:14:3: arms:");
     done.said("the file has arms of its own (hint: leave out --base and --head)");
     let done = bench.command(["compare", "experiment.yaml", "--repeats", "5"]).end().await;
     done.ended_with(3);
@@ -148,7 +151,7 @@ async fn a_baseline_gates_once_it_is_promoted_and_the_history_has_every_night() 
 
     let second = night("promoted").await;
     second.ended_with(0);
-    second.said("EQUIVALENT: p2p-n2 against baseline `good`");
+    second.said("p2p-n2 against baseline `good`:");
     let elsewhere = bench.command(["run", "experiment.yaml", "--baseline", "good", "--machine", "another"]).end().await;
     elsewhere.ended_with(22);
     elsewhere.said("`good` cannot be compared with: machine: `bench`, here `another`");
@@ -178,7 +181,7 @@ async fn a_job_gets_its_annotations_and_its_page() {
     command.env("GITHUB_ACTIONS", "true").env("GITHUB_WORKSPACE", bench.path()).env("GITHUB_STEP_SUMMARY", "page.md");
     let done = bench.spawn(command).end().await;
     done.ended_with(20);
-    done.said("::error file=experiment.yaml,line=11,title=p2p-n2%3A crossed::distribution_time max < 1 ms");
+    done.said("::error file=experiment.yaml,line=12,title=p2p-n2%3A crossed::distribution_time max < 1 ms");
     let page = std::fs::read_to_string(bench.path().join("page.md")).expect("the job's page");
     assert!(page.starts_with("## job: crossed\n"), "{page}");
     let junit = std::fs::read_to_string(done.dir().join("junit.xml")).expect("test cases");

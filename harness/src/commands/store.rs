@@ -172,9 +172,18 @@ impl Store {
         append(&self.baselines().join("promotions.jsonl"), &promotion)
     }
 
-    /// The nights, oldest first.
+    /// The nights, oldest first. Of a run that was gone on with, and so remembered twice, the last word counts.
     pub(super) fn history(&self) -> Result<Lines<Night>, StoreError> {
-        read_lines(&self.dir.join("history.jsonl"))
+        let mut history: Lines<Night> = read_lines(&self.dir.join("history.jsonl"))?;
+        let mut nights: Vec<Night> = Vec::new();
+        for night in history.lines {
+            match nights.iter_mut().find(|it| it.run == night.run) {
+                Some(before) => *before = night,
+                None => nights.push(night),
+            }
+        }
+        history.lines = nights;
+        Ok(history)
     }
 
     /// Adds a night.
@@ -432,6 +441,7 @@ mod tests {
         let mut text = fs::read_to_string(&path).unwrap();
         text.push_str("{\"version\":1,\"run\":\n{\"version\":99}\n{\"version\":1,\"identi");
         fs::write(&path, text).unwrap();
+        store.remember(&a_night("b")).unwrap();
         store.remember(&a_night("b")).unwrap();
         let history = store.history().unwrap();
         assert_eq!(history.lines.iter().map(|night| night.run.as_str()).collect::<Vec<_>>(), ["a", "b"]);

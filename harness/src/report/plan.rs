@@ -58,6 +58,9 @@ pub fn render(plan: &Plan, estimates: &[CellEstimate]) -> String {
         plan.seed
     );
     line(&mut text, &sum);
+    for part in held_to(plan).iter().flat_map(|it| wrap(it, COLUMNS)) {
+        line(&mut text, &part);
+    }
 
     line(&mut text, "");
     for row in table(plan, estimates) {
@@ -82,6 +85,26 @@ pub fn render(plan: &Plan, estimates: &[CellEstimate]) -> String {
     line(&mut text, &format!("at most {} at once", counted(peak, what)));
     line(&mut text, "this is a plan: nothing was started, built or written");
     text
+}
+
+/// What the results are held to, a line each.
+fn held_to(plan: &Plan) -> Vec<String> {
+    let gate = &plan.gate;
+    let mut lines = Vec::new();
+    if !gate.arms.is_empty() {
+        let others: Vec<&str> = gate.arms.iter().filter(|arm| **arm != gate.compare.base).map(String::as_str).collect();
+        let repeats = plan.cells.first().map_or(0, |cell| cell.trials.len());
+        lines.push(format!(
+            "{} against {} by {}: at most {repeats} pairs, {} % is too much",
+            others.join(", "),
+            gate.compare.base,
+            gate.compare.metric,
+            (gate.compare.max_worse * 1e4).round() / 1e2
+        ));
+    }
+    lines.extend(gate.thresholds.iter().map(|it| format!("held to {} {}", it.metric, it.text)));
+    lines.extend(gate.assertions.iter().map(|it| format!("held to {}", it.what)));
+    lines
 }
 
 /// Estimated time for all trials, one after the other, seconds.

@@ -126,6 +126,14 @@ pub enum Role {
     Leecher,
 }
 
+impl Role {
+    /// Whether it has the original copy: the HTTP server, or the initial seed.
+    #[must_use]
+    pub const fn is_server(self) -> bool {
+        matches!(self, Self::HttpServer | Self::InitialSeed)
+    }
+}
+
 /// The file: its bytes follow from `seed` (see [`crate::content`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -140,7 +140,7 @@ async fn a_baseline_gates_once_it_is_promoted_and_the_history_has_every_night() 
 
     let first = night("promoted").await;
     first.ended_with(22);
-    first.said("NO-DATA: p2p-n2 against baseline `promoted`; no baseline of `nightly` is promoted");
+    first.said("NO-DATA: p2p-n2 against baseline `promoted`: no baseline of `nightly` is promoted");
     let dir = first.dir().display().to_string();
     bench.command(["baseline", "save", "good", &dir, "--machine", "bench"]).end().await.ended_with(0);
     bench.command(["baseline", "promote", "nightly", "good", "--reason", "it is well"]).end().await.ended_with(0);

@@ -185,7 +185,7 @@ fn last_completion(observed: &Observed, nodes: &[Node], completions: &[Option<f6
 }
 
 fn servers(trial: &Trial) -> impl Iterator<Item = &Node> {
-    trial.nodes.iter().filter(|node| matches!(node.role, Role::HttpServer | Role::InitialSeed))
+    trial.nodes.iter().filter(|node| node.role.is_server())
 }
 
 fn first_lateness(trial: &Trial, observed: &Observed) -> Vec<f64> {

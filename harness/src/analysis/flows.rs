@@ -1,7 +1,7 @@
 //! Who sent how much to whom, and how full the links were as time went on.
 
 use peer_image::event::{Idle, is_to_complete};
-use peer_image::node::{Behaviour, Role};
+use peer_image::node::Behaviour;
 
 use super::lives::{Life, Observed};
 use super::metrics::{TrialRow, Verdict};
@@ -81,7 +81,7 @@ pub(super) fn transfers(cell: &Cell, trial: &Trial, observed: &Observed) -> Vec<
 
 /// One row per second until `horizon`.
 pub(super) fn utilisation(cell: &Cell, trial: &Trial, observed: &Observed, horizon: f64) -> Vec<UtilisationRow> {
-    let is_server = |node: &&Node| matches!(node.role, Role::HttpServer | Role::InitialSeed);
+    let is_server = |node: &&Node| node.role.is_server();
     let with_spans = |node| (node, presence::spans(node, observed));
     let servers: Vec<(&Node, Vec<Span>)> = trial.nodes.iter().filter(is_server).map(with_spans).collect();
     let peers = trial.nodes.iter().filter(|node| is_to_complete(node.role));

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use peer_image::event::{Counters, Leave, Progress, Queue};
-use peer_image::node::Role;
 
 use super::conclude::{completion, since};
 use super::lives::{Exit, Life, NodeLog, Observed};
@@ -36,7 +35,7 @@ pub(super) fn row(
         row.node == node.name && matches!(row.action.as_str(), "leave" | "crash" | "freeze" | "cut off")
     };
     let departure = churn.iter().find(removed);
-    let server = trial.nodes.iter().find(|node| matches!(node.role, Role::HttpServer | Role::InitialSeed));
+    let server = trial.nodes.iter().find(|node| node.role.is_server());
     PeerRow {
         cell: cell.id.clone(),
         repeat: trial.repeat,

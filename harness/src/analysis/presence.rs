@@ -215,7 +215,7 @@ fn full(rate: u64) -> f64 {
 
 fn swarm(trial: &Trial, member: impl Fn(&Node, Link) -> Member) -> Option<Swarm> {
     let of = |node: &Node| Some(member(node, node.link?));
-    let server = trial.nodes.iter().find(|node| matches!(node.role, Role::HttpServer | Role::InitialSeed))?;
+    let server = trial.nodes.iter().find(|node| node.role.is_server())?;
     let peers = trial.nodes.iter().filter(|node| matches!(node.role, Role::HttpClient | Role::Leecher));
     Some(Swarm { bits: trial.file.size as f64 * 8.0, server: of(server)?, peers: peers.filter_map(of).collect() })
 }

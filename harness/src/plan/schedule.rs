@@ -210,7 +210,7 @@ fn limit(fates: &mut [Fate], most: u32) {
 /// Whether an incident strikes a node.
 fn strikes(incident: &Incident, seed: u64, node: &Node) -> bool {
     match &incident.who {
-        Who::Server => matches!(node.role, Role::HttpServer | Role::InitialSeed),
+        Who::Server => node.role.is_server(),
         Who::Tracker => node.role == Role::Tracker,
         Who::All => number(node).is_some(),
         Who::Class(class) => number(node).is_some() && node.class == *class,

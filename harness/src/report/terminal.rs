@@ -54,16 +54,18 @@ pub fn summary(analysis: &Analysis) -> String {
 fn gate(analysis: &Analysis) -> String {
     let compared = analysis.comparisons.iter().map(|row| {
         let signed = |ratio: f64| format!("{:+.1}", (ratio - 1.0) * 100.0);
-        let ratio = row.ratio.map(|ratio| format!(" {} %", signed(ratio))).unwrap_or_default();
         let interval = row.low_ratio.zip(row.high_ratio);
         let interval = interval.map(|(low, high)| format!(" [{}, {}]", signed(low), signed(high))).unwrap_or_default();
-        let seen = row.detectable_share.filter(|_| row.verdict == Change::Inconclusive);
-        let seen = seen.map(|share| format!("; could have seen {:+.1} %", share * 100.0)).unwrap_or_default();
-        let more = row.pairs_needed.map(|pairs| format!(", {pairs} pairs would decide")).unwrap_or_default();
-        let (verdict, pairs) = (row.verdict.to_string().to_uppercase(), row.pairs);
-        let pairs = if row.is_of_arms() { format!(", {pairs} pairs") } else { String::new() };
-        let why = if row.why.is_empty() { String::new() } else { format!("; {}", row.why) };
-        format!("{verdict}: {} against {}:{ratio}{interval}{pairs}{seen}{more}{why}", row.cell, row.base)
+        let is_open = row.verdict == Change::Inconclusive;
+        let parts = [
+            row.ratio.map(|ratio| format!("{} %{interval}", signed(ratio))),
+            row.is_of_arms().then(|| format!("{} pairs", row.pairs)),
+            row.detectable_share.filter(|_| is_open).map(|share| format!("could have seen {:+.1} %", share * 100.0)),
+            row.pairs_needed.map(|pairs| format!("{pairs} pairs would decide")),
+            Some(row.why.clone()).filter(|why| !why.is_empty()),
+        ];
+        let told = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        format!("{}: {} against {}: {told}", row.verdict.to_string().to_uppercase(), row.cell, row.base)
     });
     let checked = analysis.checks.iter().filter(|row| row.outcome != Check::Met).map(|row| {
         let is = match row.value {

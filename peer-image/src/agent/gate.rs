@@ -298,7 +298,7 @@ impl Keeper {
         loop {
             match lines.receive().await? {
                 ToGate::Hello { node, role } => {
-                    if matches!(role, Role::HttpServer | Role::InitialSeed) {
+                    if role.is_server() {
                         self.server.set(Some(from));
                     }
                     name = Some(node.chars().take(NAME_MAX).collect::<String>());

@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use peer_image::node::Role;
 use tokio::time::Instant;
 
 use crate::plan::{Architecture, Cell, Fate, Keeps, Trial};
@@ -38,8 +37,7 @@ pub(super) type Doomed = BTreeMap<String, u32>;
 
 impl Survival {
     pub(super) fn new(cell: &Cell, trial: &Trial) -> Self {
-        let is_server = |role| matches!(role, Role::HttpServer | Role::InitialSeed);
-        let server = trial.nodes.iter().find(|node| is_server(node.role));
+        let server = trial.nodes.iter().find(|node| node.role.is_server());
         let slowest = trial.nodes.iter().filter_map(|node| Some(node.link?.up)).min().unwrap_or(1);
         Self {
             pieces: u32::try_from(trial.file.size.div_ceil(u64::from(trial.file.piece.max(1)))).unwrap_or(u32::MAX),

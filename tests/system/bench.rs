@@ -242,6 +242,8 @@ impl Done {
     pub(crate) fn dirs(&self) -> Vec<PathBuf> {
         let mut dirs: Vec<PathBuf> =
             entries(&self.bench.join("reports")).iter().flat_map(|experiment| entries(experiment)).collect();
+        // Baselines and history lie beside the runs.
+        dirs.retain(|dir| dir.is_dir() && !dir.ends_with("baselines"));
         dirs.sort();
         dirs
     }

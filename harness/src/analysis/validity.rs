@@ -7,7 +7,7 @@
 use std::fmt;
 
 use peer_image::event::{Host, Leave};
-use peer_image::node::{Alteration, Link, Role};
+use peer_image::node::{Alteration, DRAIN, Link, Role};
 
 use super::findings::Direction;
 use super::lives::{Life, NodeLog, Observed};
@@ -416,8 +416,9 @@ fn conserved(trial: &Trial, observed: &Observed, found: &mut Vec<Invalid>) {
             let allowed = if sent >= received {
                 under_way + untold(receiver, to.link.map(|link| link.down))
             } else {
-                // Of what a socket took, the last blocks may not be booked yet.
-                UNDER_WAY * cuts.max(1) + untold(sender, from.link.map(|link| link.up))
+                // Of what a socket took, the last blocks may not be booked yet; and who left sends on what its sockets hold.
+                let drained = departed(sender) * DRAIN.as_secs() * from.link.map_or(0, |link| link.up) / 8;
+                UNDER_WAY * cuts.max(1) + untold(sender, from.link.map(|link| link.up)) + drained
             };
             let off = sent.abs_diff(received);
             if off > allowed && worst.as_ref().is_none_or(|(most, _)| off > *most) {
@@ -441,6 +442,11 @@ fn stopped(observed: &Observed, node: &str) -> u64 {
     let cuts = changed.filter(|it| it.what == Alteration::Cut && it.error.is_none()).count();
     let freezes = observed.acted.iter().filter(|it| it.node == node && it.action == Action::Freeze).count();
     (cuts + freezes) as u64
+}
+
+/// Lives that ended of the node's own accord.
+fn departed(log: &NodeLog) -> u64 {
+    log.lives.iter().filter(|life| life.left.is_some_and(|(_, why)| why != Leave::Stopped)).map(|_| 1).sum()
 }
 
 /// Lives that ended without a goodbye.

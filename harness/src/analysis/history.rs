@@ -2,7 +2,7 @@
 //!
 //! **The baseline** is compared trial by trial: the ratio of the geometric means, with an interval by Welch's t on the
 //! logarithms. Trials of one night share that night's machine, so the spread within a night says too little: the variance
-//! from night to night is added, twice, once for each side, as far as the nights tell it ([`between_nights`]).
+//! from night to night is added, twice, once for each side, as far as the nights tell it (`between_nights`).
 //!
 //! **The last nights** say what tonight was to be expected to be: a one-sided prediction interval for one more value,
 //! mean + t·s·√(1 + 1/m) on the logarithms of the nights' medians, at [`PREDICTED`]; from [`NIGHTS_MIN`] nights on, those

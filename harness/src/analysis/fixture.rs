@@ -9,8 +9,10 @@ use peer_image::node::{Behaviour, FileSpec, Gate, Link, NodeSpec, OnComplete, Po
 
 use super::bounds;
 use super::conclude::measure;
+use super::history::{self, Night, Reference, Values};
 use super::summary::{Analysis, analyse};
 use crate::events::record::{Event, Line, Outcome, Record};
+use crate::plan::gate::Metric;
 use crate::plan::{Action, Architecture, Cell, Class, Keeps, Node, Plan, Settings, Trial};
 
 /// A second, ns.
@@ -102,7 +104,7 @@ pub(crate) fn plan(cells: Vec<Cell>) -> Plan {
 
 /// Two arms in seven pairs, of which the head is a tenth slower, and two thresholds, one of which is crossed.
 pub(crate) fn compared() -> Analysis {
-    use crate::plan::gate::{Aggregate, Asserted, Assertion, Compare, Gate, Metric, Of, Relation, Threshold};
+    use crate::plan::gate::{Aggregate, Asserted, Assertion, Compare, Gate, Of, Relation, Threshold};
     let arm = |name: &str| {
         let mut cell = cell(Architecture::P2p, 10, 7);
         cell.id = format!("p2p-n10-arm-{name}");
@@ -156,6 +158,43 @@ pub(crate) fn textbook() -> Analysis {
         }
     }
     analyse(&plan, measured)
+}
+
+/// The cell that has a history.
+pub(crate) const NIGHTLY: &str = "p2p-n10";
+
+/// Five trials within a percent, in the `at`th night of November.
+fn night(at: u32, seconds: f64) -> Night {
+    let values: Vec<f64> = [0.0, 0.004, -0.004, 0.002, -0.002].map(|luck| seconds * (1.0 + luck)).into();
+    let cells = Values::from([(NIGHTLY.to_owned(), BTreeMap::from([(Metric::DistributionTime, values)]))]);
+    Night {
+        run: format!("run-{at}"),
+        commit: format!("c{at}00000"),
+        at: format!("2026-11-{:02}T03:00:00Z", at + 1),
+        cells,
+        ..Night::default()
+    }
+}
+
+/// Tonight after other nights, beside a baseline of 36 s.
+pub(crate) fn reference(nights: &[f64], tonight: f64) -> Reference {
+    let nights: Vec<Night> = (0..).zip(nights).map(|(at, seconds)| night(at, *seconds)).collect();
+    Reference {
+        name: "main".to_owned(),
+        baseline: Some(night(0, 36.0)),
+        tonight: night(u32::try_from(nights.len()).unwrap(), tonight),
+        nights,
+        ..Reference::default()
+    }
+}
+
+/// One cell of the textbook's after eight quiet nights and three slower ones, tonight as slow.
+pub(crate) fn nightly() -> Analysis {
+    let mut analysis = textbook();
+    analysis.summary.retain(|row| row.cell == NIGHTLY);
+    let nights = [36.0, 36.3, 35.8, 36.1, 36.2, 35.9, 36.0, 36.2, 39.6, 39.9, 39.5];
+    history::look_back(&mut analysis, &reference(&nights, 39.7));
+    analysis
 }
 
 /// A churned cell of four peers: one leaves for good, one is killed and comes back, one is too slow.

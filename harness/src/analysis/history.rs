@@ -146,6 +146,33 @@ pub struct ChangeRow {
     pub ratio: f64,
 }
 
+/// One night of a cell, tonight among them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NightRow {
+    /// The cell.
+    pub cell: String,
+    /// The metric.
+    pub metric: Metric,
+    /// The run.
+    pub run: String,
+    /// When it began, RFC 3339.
+    pub at: String,
+    /// The commit of what was measured, if it is known.
+    pub commit: String,
+    /// Valid trials.
+    pub trials: u32,
+    /// The shortest of them, seconds.
+    pub least_s: f64,
+    /// Their median, seconds; of an even number the geometric mean of the two in the middle.
+    pub median_s: f64,
+    /// The longest of them, seconds.
+    pub most_s: f64,
+    /// The level of the nights from one change to the next: the geometric mean of their medians, seconds.
+    pub level_s: f64,
+    /// Geometric mean of the baseline's trials, seconds; empty if there is no baseline that has the cell.
+    pub baseline_s: Option<f64>,
+}
+
 /// A run's raw values, of all metrics that can be compared.
 #[must_use]
 pub fn values(analysis: &Analysis) -> Values {
@@ -175,7 +202,9 @@ pub fn look_back(analysis: &mut Analysis, reference: &Reference) {
             acknowledge(row, reference);
         }
         analysis.comparisons.extend(rows);
-        analysis.changes.extend(changes_of(cell, metric, reference));
+        let (nights, changes) = levels(cell, metric, reference);
+        analysis.nights.extend(nights);
+        analysis.changes.extend(changes);
     }
 }
 
@@ -311,16 +340,34 @@ fn acknowledge(row: &mut ComparisonRow, reference: &Reference) {
     }
 }
 
-/// The changes of a cell's level over the nights, tonight among them.
-fn changes_of(cell: &str, metric: Metric, reference: &Reference) -> Vec<ChangeRow> {
+/// A cell's nights, tonight the last of them, and the changes of their level.
+fn levels(cell: &str, metric: Metric, reference: &Reference) -> (Vec<NightRow>, Vec<ChangeRow>) {
     let series = medians(reference.nights.iter().chain([&reference.tonight]), cell, metric);
     let values: Vec<f64> = series.iter().map(|(value, _)| *value).collect();
     let at = changes::changes(&values);
-    let ends = at.iter().skip(1).copied().chain([values.len()]);
     let begins = std::iter::once(0).chain(at.iter().copied());
-    let of_one = |((&at, begin), end): ((&usize, usize), usize)| {
-        let level = |part: &[f64]| mean(part).unwrap_or(0.0);
-        let (before, after) = (series[at - 1].1, series[at].1);
+    let ends = at.iter().copied().chain([values.len()]);
+    let levels: Vec<(usize, f64)> =
+        begins.zip(ends).filter_map(|(begin, end)| Some((end, mean(&values[begin..end])?))).collect();
+    let baseline_s = reference.baseline.as_ref().and_then(|it| mean(&logs(of(it, cell, metric)))).map(f64::exp);
+    let night = |(i, (value, night)): (usize, &(f64, &Night))| {
+        let times = of(night, cell, metric);
+        NightRow {
+            cell: cell.to_owned(),
+            metric,
+            run: night.run.clone(),
+            at: night.at.clone(),
+            commit: night.commit.clone(),
+            trials: u32::try_from(times.len()).unwrap_or(u32::MAX),
+            least_s: times.iter().copied().fold(f64::INFINITY, f64::min),
+            median_s: value.exp(),
+            most_s: times.iter().copied().fold(0.0, f64::max),
+            level_s: levels.iter().find(|(end, _)| i < *end).map_or(*value, |(_, level)| *level).exp(),
+            baseline_s,
+        }
+    };
+    let change = |(at, sides): (&usize, &[(usize, f64)])| {
+        let (before, after) = (series[at - 1].1, series[*at].1);
         ChangeRow {
             cell: cell.to_owned(),
             metric,
@@ -328,42 +375,17 @@ fn changes_of(cell: &str, metric: Metric, reference: &Reference) -> Vec<ChangeRo
             run_after: after.run.clone(),
             commit_before: before.commit.clone(),
             commit_after: after.commit.clone(),
-            ratio: (level(&values[at..end]) - level(&values[begin..at])).exp(),
+            ratio: (sides[1].1 - sides[0].1).exp(),
         }
     };
-    at.iter().zip(begins).zip(ends).map(of_one).collect()
+    let nights = series.iter().enumerate().map(night).collect();
+    (nights, at.iter().zip(levels.windows(2)).map(change).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::fixture::textbook;
-
-    const CELL: &str = "p2p-n10";
-
-    fn night(at: u32, seconds: f64) -> Night {
-        // Five trials within a percent.
-        let values: Vec<f64> = [0.0, 0.004, -0.004, 0.002, -0.002].map(|luck| seconds * (1.0 + luck)).into();
-        let cells = Values::from([(CELL.to_owned(), BTreeMap::from([(Metric::DistributionTime, values)]))]);
-        Night {
-            run: format!("run-{at}"),
-            commit: format!("c{at}"),
-            at: format!("2026-11-{:02}T03:00:00Z", at + 1),
-            cells,
-            ..Night::default()
-        }
-    }
-
-    fn reference(nights: &[f64], tonight: f64) -> Reference {
-        let nights: Vec<Night> = (0..).zip(nights).map(|(at, seconds)| night(at, *seconds)).collect();
-        Reference {
-            name: "main".to_owned(),
-            baseline: Some(night(0, 36.0)),
-            tonight: night(u32::try_from(nights.len()).unwrap(), tonight),
-            nights,
-            ..Reference::default()
-        }
-    }
+    use crate::analysis::fixture::{NIGHTLY as CELL, nightly, reference, textbook};
 
     fn rows(reference: &Reference) -> Vec<ComparisonRow> {
         let mut analysis = textbook();
@@ -428,14 +450,19 @@ mod tests {
 
     #[test]
     fn a_change_has_the_commits_between_which_it_lies() {
-        let mut analysis = textbook();
-        analysis.summary.retain(|row| row.cell == CELL);
-        let series = [36.0, 36.3, 35.8, 36.1, 36.2, 35.9, 36.0, 36.2, 39.6, 39.9, 39.5];
-        look_back(&mut analysis, &reference(&series, 39.7));
+        let analysis = nightly();
         let found: Vec<(&str, &str)> =
             analysis.changes.iter().map(|row| (row.commit_before.as_str(), row.commit_after.as_str())).collect();
-        assert_eq!(found, [("c7", "c8")]);
+        assert_eq!(found, [("c700000", "c800000")]);
         assert!((analysis.changes[0].ratio - 1.1).abs() < 0.01, "{:?}", analysis.changes);
+        // And every night its level, tonight too.
+        assert_eq!(analysis.nights.len(), 12);
+        let levels: Vec<String> = analysis.nights.iter().map(|row| format!("{:.1}", row.level_s)).collect();
+        assert_eq!(levels, [["36.1"; 8].as_slice(), &["39.7"; 4]].concat());
+        let tonight = analysis.nights.last().unwrap();
+        assert_eq!((tonight.run.as_str(), tonight.trials), ("run-11", 5));
+        assert!(tonight.least_s < 39.6 && (tonight.median_s - 39.7).abs() < 1e-9 && tonight.most_s > 39.8);
+        assert!((tonight.baseline_s.unwrap() - 36.0).abs() < 0.01);
     }
 
     #[test]

@@ -55,7 +55,8 @@ pub fn variation(values: &[f64]) -> Option<f64> {
 }
 
 /// Which values lie far from the others: the modified z-score 0.6745·(x − median)/MAD beyond ±3.5 (Iglewicz & Hoaglin,
-/// *How to Detect and Handle Outliers*, 1993). None below [`OUTLIERS_FROM`] values, and none if half of them are equal.
+/// *How to Detect and Handle Outliers*, 1993), if that is also more than [`OUTLIERS_BEYOND`] of the median. None below
+/// [`OUTLIERS_FROM`] values, and none if half of them are equal.
 #[must_use]
 pub fn outliers(values: &[f64]) -> Vec<bool> {
     let Some(middle) = median(values).filter(|_| values.len() >= OUTLIERS_FROM) else {
@@ -63,11 +64,16 @@ pub fn outliers(values: &[f64]) -> Vec<bool> {
     };
     let deviations: Vec<f64> = values.iter().map(|value| (value - middle).abs()).collect();
     let mad = median(&deviations).unwrap_or(0.0);
-    deviations.iter().map(|deviation| mad > 0.0 && 0.6745 * deviation / mad > 3.5).collect()
+    let is_far = |deviation: &f64| mad > 0.0 && 0.6745 * deviation / mad > 3.5 && *deviation > OUTLIERS_BEYOND * middle;
+    deviations.iter().map(is_far).collect()
 }
 
 /// Below so many values nothing can be told to be far from the others.
 pub const OUTLIERS_FROM: usize = 5;
+
+/// Share of the median within which no value is far: where a few times agree by chance to a thousandth, a hundredth is no
+/// news.
+pub const OUTLIERS_BEYOND: f64 = 0.02;
 
 /// The smallest value. `None` for no values.
 #[must_use]
@@ -158,6 +164,9 @@ mod tests {
         assert_eq!(found, [8.2, 8.3]);
         assert_eq!(outliers(&[1.0, 1.0, 1.0, 9.0]), [false; 4]);
         assert_eq!(outliers(&[1.0, 1.0, 1.0, 1.0, 9.0]), [false; 5]);
+        // Far from what agrees to a ten-thousandth, and yet nothing to look into.
+        assert_eq!(outliers(&[1.0, 1.0001, 0.9999, 1.0002, 1.019]), [false; 5]);
+        assert_eq!(outliers(&[1.0, 1.0001, 0.9999, 1.0002, 1.021]), [false, false, false, false, true]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::compare::{self, ComparisonRow};
 use super::distribution::{self, DistributionRow};
 use super::findings::{self, Finding, What};
 use super::flows::{self, TransferRow, UtilisationRow};
-use super::history::ChangeRow;
+use super::history::{ChangeRow, NightRow};
 use super::metrics::{ChurnRow, Measured, PeerRow, TrialOutcome, TrialRow, Verdict};
 use super::population::PopulationRow;
 use super::presence;
@@ -169,6 +169,8 @@ pub struct Analysis {
     pub comparisons: Vec<ComparisonRow>,
     /// Thresholds and assertions, in the file's order.
     pub checks: Vec<CheckRow>,
+    /// Each cell's nights, if the run is compared with any.
+    pub nights: Vec<NightRow>,
     /// When the history changed its level.
     pub changes: Vec<ChangeRow>,
 }
@@ -276,6 +278,7 @@ pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Ana
         gate: plan.gate.clone(),
         comparisons: Vec::new(),
         checks: Vec::new(),
+        nights: Vec::new(),
         changes: Vec::new(),
     };
     for measured in measured {

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::places;
 use super::results::{self, Facts, ResultsError, Run};
-use super::store::StoreError;
+use super::store::{Store, StoreError};
 use super::sweep::Sweep;
 use super::{complain, resume, say};
 use crate::cli;
@@ -75,6 +75,11 @@ pub async fn run(arguments: &cli::Run) -> Exit {
 
 /// Runs experiments, each in a new directory or in the one that it is to go on with.
 pub(super) async fn new_or_resumed(experiments: &[Experiment], how: &cli::How) -> Exit {
+    for experiment in experiments {
+        if let Err(error) = foresee(experiment, how) {
+            return finish(Err(error.into()));
+        }
+    }
     let directories = |facts: &Facts| {
         let mut directories = Vec::new();
         for experiment in experiments {
@@ -90,6 +95,20 @@ pub(super) async fn new_or_resumed(experiments: &[Experiment], how: &cli::How) -
         Ok(directories)
     };
     finish(run_all(experiments, None, Some(how), directories).await.map(|(exit, _)| exit))
+}
+
+/// Says before a run what could only be said after it: that what it comes to cannot be kept, or has nothing beside it.
+fn foresee(experiment: &Experiment, how: &cli::How) -> Result<(), StoreError> {
+    let store = Store::new(&how.out, &experiment.plan.name);
+    if let Some(name) = &how.save_baseline {
+        store.is_free(name)?;
+    }
+    if let Some(name) = &how.baseline
+        && let (_, Err(why)) = store.pick(name)?
+    {
+        complain(format_args!("warning: the run is kept, but will be compared with nothing: {why}"));
+    }
+    Ok(())
 }
 
 /// The exit code of a command that runs, after a word about what went wrong.

@@ -111,6 +111,14 @@ impl Store {
         names
     }
 
+    /// Whether a baseline could be saved by that name.
+    pub(super) fn is_free(&self, name: &str) -> Result<(), StoreError> {
+        match self.file(name)?.exists() {
+            true => Err(StoreError::Taken { name: name.to_owned(), experiment: self.experiment.clone() }),
+            false => Ok(()),
+        }
+    }
+
     /// Keeps a run as a baseline, which gates nothing until it is promoted.
     pub(super) fn save(&self, name: &str, night: &Night) -> Result<PathBuf, StoreError> {
         if night.cells.values().all(|metrics| metrics.is_empty()) {
@@ -201,6 +209,28 @@ impl Store {
         append(&self.dir.join("acknowledged.jsonl"), known)
     }
 
+    /// A baseline by its name or [`PROMOTED`], or in words why there is none; with the name that it has.
+    pub(super) fn pick(&self, name: &str) -> Result<(String, Result<Night, String>), StoreError> {
+        let name = match name {
+            PROMOTED => match self.promoted()?.lines.pop() {
+                Some(last) => last.name,
+                None => {
+                    let how = format!("`harness baseline promote {} NAME --reason …`", self.experiment);
+                    let why = format!("no baseline of `{}` is promoted (hint: {how})", self.experiment);
+                    return Ok((PROMOTED.to_owned(), Err(why)));
+                }
+            },
+            named => named.to_owned(),
+        };
+        match self.load(&name) {
+            Ok(night) => Ok((name, Ok(night))),
+            Err(error @ (StoreError::NoBaseline { .. } | StoreError::Newer { .. } | StoreError::Damaged { .. })) => {
+                Ok((name, Err(error.to_string())))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// What a run is to be compared with, by a baseline's name or [`PROMOTED`]; and what is to be said of lines that
     /// cannot be read.
     pub(super) fn reference(&self, name: &str, tonight: Night) -> Result<(Reference, Vec<String>), StoreError> {
@@ -210,35 +240,20 @@ impl Store {
         let mut unreadable = history.unreadable;
         unreadable.extend(known.unreadable);
         unreadable.extend(promotions.unreadable);
-        let chosen = match name {
-            PROMOTED => promotions.lines.last().map(|last| last.name.clone()),
-            named => Some(named.to_owned()),
-        };
-        let (baseline, missing) = match &chosen {
-            None => {
-                let how = format!("`harness baseline promote {} NAME --reason …`", self.experiment);
-                (None, format!("no baseline of `{}` is promoted (hint: {how})", self.experiment))
-            }
-            Some(name) => match self.load(name) {
-                Ok(night) => {
-                    let differences = night.identity.differences(&tonight.identity);
-                    match differences.is_empty() {
-                        true => (Some(night), String::new()),
-                        false => (None, format!("`{name}` cannot be compared with: {}", differences.join("; "))),
-                    }
-                }
-                Err(
-                    error @ (StoreError::NoBaseline { .. } | StoreError::Newer { .. } | StoreError::Damaged { .. }),
-                ) => (None, error.to_string()),
-                Err(error) => return Err(error),
+        let (name, picked) = self.pick(name)?;
+        let (baseline, missing) = match picked {
+            Ok(night) => match night.identity.differences(&tonight.identity) {
+                same if same.is_empty() => (Some(night), String::new()),
+                others => (None, format!("`{name}` cannot be compared with: {}", others.join("; "))),
             },
+            Err(why) => (None, why),
         };
         let is_alike = |night: &Night| night.identity.differences(&tonight.identity).is_empty();
         // A run that is gone on with may have been remembered before.
         let is_earlier = |night: &Night| night.run != tonight.run;
         let reference = Reference {
             version: VERSION,
-            name: chosen.unwrap_or_else(|| name.to_owned()),
+            name,
             baseline,
             missing,
             nights: history.lines.into_iter().filter(|night| is_alike(night) && is_earlier(night)).collect(),
@@ -409,6 +424,7 @@ mod tests {
         let (_dir, store) = store();
         store.save("first", &a_night("a")).unwrap();
         assert!(matches!(store.save("first", &a_night("b")), Err(StoreError::Taken { .. })));
+        assert!(matches!(store.is_free("first"), Err(StoreError::Taken { .. })) && store.is_free("second").is_ok());
         let missing = |store: &Store| store.reference(PROMOTED, a_night("c")).unwrap().0;
         assert!(missing(&store).baseline.is_none() && missing(&store).missing.contains("no baseline of `nightly`"));
         store.promote("first", "the release").unwrap();

@@ -10,7 +10,7 @@ use crate::analysis::checks::{Check, CheckRow};
 use crate::analysis::compare::{Change, ComparisonRow};
 use crate::analysis::distribution::DistributionRow;
 use crate::analysis::flows::{TransferRow, UtilisationRow};
-use crate::analysis::history::ChangeRow;
+use crate::analysis::history::{ChangeRow, NightRow};
 use crate::analysis::metrics::{ChurnRow, ChurnStatus, PeerOutcome, PeerRow, TrialOutcome, TrialRow, Verdict};
 use crate::analysis::population::PopulationRow;
 use crate::analysis::summary::{self, Analysis, ClassRow, SummaryRow};
@@ -88,6 +88,9 @@ const COMPARISONS: &[Column<ComparisonRow>] = columns!(ComparisonRow:
     cell, base, metric, pairs, pairs_planned, ratio, low_ratio, high_ratio, confidence_share, max_worse_share, verdict,
     detectable_share, pairs_needed, why);
 
+const HISTORY: &[Column<NightRow>] = columns!(NightRow:
+    cell, metric, run, at, commit, trials, least_s, median_s, most_s, level_s, baseline_s);
+
 const CHANGES: &[Column<ChangeRow>] = columns!(ChangeRow:
     cell, metric, run_before, run_after, commit_before, commit_after, ratio);
 
@@ -98,6 +101,12 @@ const CHECKS: &[Column<CheckRow>] = columns!(CheckRow:
 #[must_use]
 pub fn comparisons(analysis: &Analysis) -> String {
     table(COMPARISONS, &[], &analysis.comparisons, |_| &[])
+}
+
+/// `history.csv`: one row per night and cell.
+#[must_use]
+pub fn history(analysis: &Analysis) -> String {
+    table(HISTORY, &[], &analysis.nights, |_| &[])
 }
 
 /// `changes.csv`: one row per change of level in the history.
@@ -183,6 +192,7 @@ pub fn columns(analysis: &Analysis) -> String {
         "population.csv": described("PopulationRow", POPULATION, &[]),
         "theory.csv": described("TheoryRow", THEORY, &[]),
         "comparisons.csv": described("ComparisonRow", COMPARISONS, &[]),
+        "history.csv": described("NightRow", HISTORY, &[]),
         "changes.csv": described("ChangeRow", CHANGES, &[]),
         "checks.csv": described("CheckRow", CHECKS, &[]),
         "distribution.csv": described("DistributionRow", DISTRIBUTION, &[]),
@@ -343,7 +353,7 @@ mod tests {
             assert_eq!(headings, columns.iter().map(|it| it["name"].as_str().unwrap()).collect::<Vec<_>>());
         }
         assert!(trials(&analysis).lines().next().unwrap().ends_with(",file.size"));
-        assert_eq!(described.as_object().unwrap().len(), 13);
+        assert_eq!(described.as_object().unwrap().len(), 14);
         for (table, columns) in described.as_object().unwrap() {
             for column in columns.as_array().unwrap() {
                 assert!(!column["meaning"].as_str().unwrap().is_empty(), "{table}: {}", column["name"]);

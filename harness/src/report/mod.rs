@@ -34,6 +34,8 @@ pub const UTILISATION: &str = "utilisation.svg";
 pub const POPULATION: &str = "population.svg";
 /// Name of the figure of arms against their base.
 pub const RATIOS: &str = "ratios.svg";
+/// Name of the figure of the nights.
+pub const HISTORY: &str = "history.svg";
 
 /// What is known of a run besides its results: where, when and how it ran.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,8 +69,12 @@ pub fn files(analysis: &Analysis, facts: &Facts) -> Vec<(&'static str, String)> 
     files.extend(svg::utilisation(analysis).map(|figure| (UTILISATION, figure)));
     files.extend(svg::population(analysis).map(|figure| (POPULATION, figure)));
     files.extend(svg::ratios(analysis).map(|figure| (RATIOS, figure)));
+    files.extend(svg::history(analysis).map(|figure| (HISTORY, figure)));
     if !analysis.comparisons.is_empty() {
         files.push(("comparisons.csv", csv::comparisons(analysis)));
+    }
+    if !analysis.nights.is_empty() {
+        files.push(("history.csv", csv::history(analysis)));
     }
     if !analysis.changes.is_empty() {
         files.push(("changes.csv", csv::changes(analysis)));
@@ -86,19 +92,20 @@ pub fn files(analysis: &Analysis, facts: &Facts) -> Vec<(&'static str, String)> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::fixture::{churned, compared, textbook};
+    use crate::analysis::fixture::{churned, compared, nightly, textbook};
 
     #[test]
     fn the_same_results_give_the_same_files() {
         let facts = Facts::default();
-        for results in [textbook, churned, compared] {
+        for results in [textbook, churned, compared, nightly] {
             assert_eq!(files(&results(), &facts), files(&results(), &facts));
         }
     }
 
     #[test]
     fn no_trace_can_have_the_name_of_a_table() {
-        for (name, _) in files(&compared(), &Facts::default()) {
+        let all = [compared(), nightly()].map(|results| files(&results, &Facts::default()));
+        for (name, _) in all.iter().flatten() {
             if let Some(table) = name.strip_suffix(".csv") {
                 assert!(crate::plan::trace::RESULTS.contains(&table), "{name}");
             }
@@ -107,7 +114,7 @@ mod tests {
 
     #[test]
     fn every_figure_in_the_report_is_a_file() {
-        for (results, figures) in [(textbook(), 3), (churned(), 3), (compared(), 3)] {
+        for (results, figures) in [(textbook(), 3), (churned(), 3), (compared(), 3), (nightly(), 5)] {
             let files = files(&results, &Facts::default());
             let report = &files.last().unwrap().1;
             let shown =

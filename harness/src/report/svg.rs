@@ -1,10 +1,11 @@
 //! The figures: the distribution time over N beside its bound, when the peers of each cell completed, how full the links
-//! were meanwhile, who was there, and arms against each other.
+//! were meanwhile, who was there, arms against each other, and the nights.
 //!
 //! Equal results give equal bytes. Text stays text, so that it can be read, searched and copied; the background is
 //! white, so that a dark page shows the same figure; the colours are those of Okabe & Ito, which people with any
 //! kind of colour vision can tell apart. Nothing is computed here that a table does not show.
 
+mod history;
 mod population;
 mod ratios;
 mod utilisation;
@@ -19,6 +20,7 @@ use kuva::render::theme::Theme;
 use crate::analysis::metrics::Verdict;
 use crate::analysis::summary::{Analysis, Series, SummaryRow};
 
+pub use self::history::history;
 pub use self::population::population;
 pub use self::ratios::ratios;
 pub use self::utilisation::utilisation;

@@ -87,7 +87,8 @@ impl<'de> Deserialize<'de> for Whom {
 /// The columns, in the order in which they are written.
 pub const COLUMNS: [&str; 5] = ["peer", "arrive_s", "leave_s", "how", "keeps"];
 /// Tables that a run's directory, where the trace is kept, has of its own.
-pub const RESULTS: [&str; 13] = [
+pub const RESULTS: [&str; 14] = [
+    "history",
     "changes",
     "comparisons",
     "checks",

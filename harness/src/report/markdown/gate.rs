@@ -4,7 +4,7 @@ use super::{Page, escaped, number, percent};
 use crate::analysis::checks::{Check, CheckRow};
 use crate::analysis::compare::{Change, ComparisonRow};
 use crate::analysis::summary::Analysis;
-use crate::report::RATIOS;
+use crate::report::{HISTORY, RATIOS};
 
 /// The section, if results were held to anything.
 pub(super) fn gate(page: &mut Page, analysis: &Analysis) {
@@ -38,6 +38,9 @@ pub(super) fn gate(page: &mut Page, analysis: &Analysis) {
             vec![format!("`{}`", row.cell), format!("{:+.1} %", (row.ratio - 1.0) * 100.0), runs, range]
         });
         page.table(&["cell", ">by", "between the runs", "commits"], rows);
+    }
+    if analysis.nights.iter().any(|row| analysis.nights.iter().any(|other| other.cell == row.cell && other != row)) {
+        page.line(format!("![The nights, and when they changed]({HISTORY})\n"));
     }
     if !analysis.comparisons.is_empty() {
         page.line(format!("![How much longer it takes]({RATIOS})\n"));

@@ -16,7 +16,7 @@ pub enum Outcome {
     Regressed,
     /// A threshold was crossed, or nothing was measured that it could be held to.
     Crossed,
-    /// A trial failed.
+    /// A trial failed, or is missing.
     Failed,
     /// A trial is INVALID.
     Invalid,
@@ -46,10 +46,12 @@ pub fn outcome(analysis: &Analysis) -> Outcome {
     let compared = |change| analysis.comparisons.iter().any(|row| row.verdict == change);
     let ends = |verdict| last(&analysis.trials).any(|row| row.verdict == verdict);
     let checked = |outcome| analysis.checks.iter().any(|row| row.outcome == outcome);
+    // What is written while a run goes on is what is left of it after a kill.
+    let is_cut_off = analysis.summary.iter().any(|row| row.not_run > 0);
     let found = [
         (compared(Change::Regressed), Outcome::Regressed),
         (checked(Check::Crossed), Outcome::Crossed),
-        (ends(Verdict::Failed) || ends(Verdict::BrokenOff), Outcome::Failed),
+        (ends(Verdict::Failed) || ends(Verdict::BrokenOff) || is_cut_off, Outcome::Failed),
         (ends(Verdict::Invalid), Outcome::Invalid),
         (checked(Check::NoData), Outcome::Crossed),
         (compared(Change::NoData), Outcome::NotComparable),
@@ -74,6 +76,9 @@ mod tests {
     fn what_is_said_of_the_swarm_comes_before_what_is_said_of_the_measurement() {
         let mut run = textbook();
         assert_eq!(outcome(&run), Outcome::Passed);
+        run.summary[0].not_run = 1;
+        assert_eq!(outcome(&run), Outcome::Failed);
+        run.summary[0].not_run = 0;
         run.trials[0].verdict = Verdict::Invalid;
         assert_eq!(outcome(&run), Outcome::Invalid);
         run.trials[1].verdict = Verdict::Failed;

@@ -37,7 +37,8 @@ pub(super) fn arms(document: &Document, findings: &mut Findings) -> Vec<Arm> {
         return alone();
     };
     if !(2..=ARMS_MAX).contains(&written.len()) {
-        let fault = Fault::new(format!("{} arms", written.len())).hint(format!("2 to {ARMS_MAX}, the base among them"));
+        let count = if written.len() == 1 { "1 arm".to_owned() } else { format!("{} arms", written.len()) };
+        let fault = Fault::new(count).hint(format!("2 to {ARMS_MAX}, the base among them"));
         findings.add(section.id, "arms", fault);
     }
     let mut arms: Vec<Arm> = Vec::new();

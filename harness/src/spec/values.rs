@@ -44,6 +44,7 @@ fn quantity<T>(
 pub(super) fn misplaced(value: &Value, what: &str, example: &str) -> Fault {
     let shown = match value.scalar() {
         Some(text) if !text.is_empty() => format!("{} (`{text}`)", value.kind()),
+        Some(_) if matches!(value, Value::Text(_)) => "empty text".to_owned(),
         _ => value.kind().to_owned(),
     };
     Fault::new(format!("{shown} where {what} belongs")).hint(format!("write for example `{example}`"))

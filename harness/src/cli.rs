@@ -200,7 +200,7 @@ pub enum Baseline {
         /// Name of the baseline
         name: String,
         /// Why: it is kept with the promotion
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
         reason: String,
         /// Where results are
         #[arg(long, value_name = "DIR", default_value = "reports")]
@@ -233,7 +233,7 @@ pub enum Baseline {
         #[arg(long, value_name = "DATE")]
         until: jiff::civil::Date,
         /// Why
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
         reason: String,
         /// Where results are
         #[arg(long, value_name = "DIR", default_value = "reports")]
@@ -245,8 +245,20 @@ fn metric(text: &str) -> Result<Metric, String> {
     text.parse()
 }
 
+/// Why something was done: at least a word.
+fn reason(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("it is for whoever wonders later: at least a word".to_owned()),
+        reason => Ok(reason.to_owned()),
+    }
+}
+
+/// A share that is more than nothing.
 fn share(text: &str) -> Result<f64, String> {
     let parts = quantity::share(text).map_err(|error| error.to_string())?;
+    if parts == 0 {
+        return Err("a share of nothing (hint: such as `15 %`)".to_owned());
+    }
     #[expect(clippy::cast_precision_loss, reason = "parts of a thousand million")]
     let share = parts as f64 / quantity::WHOLE as f64;
     Ok(share)

@@ -43,6 +43,7 @@ fn carry_out(command: &Baseline) -> Result<(), StoreError> {
             let store = Store::new(out, experiment);
             let before = store.promoted()?.lines.last().map(|last| last.name.clone());
             store.promote(name, reason)?;
+            let before = before.filter(|before| before != name);
             let before = before.map(|before| format!(", and `{before}` does no longer")).unwrap_or_default();
             say(format_args!("`{name}` gates `{experiment}` from now on{before}"));
             Ok(())
@@ -72,7 +73,8 @@ fn carry_out(command: &Baseline) -> Result<(), StoreError> {
 
 fn told(night: &Night) -> String {
     let trials: usize = night.cells.values().map(|metrics| metrics.values().map(Vec::len).max().unwrap_or(0)).sum();
-    format!("{} cells, {trials} valid trials, {}", night.cells.len(), night.identity.machine)
+    let cells = if night.cells.len() == 1 { "1 cell".to_owned() } else { format!("{} cells", night.cells.len()) };
+    format!("{cells}, {trials} valid trials, {}", night.identity.machine)
 }
 
 /// Every baseline of an experiment, or of all.

@@ -9,6 +9,7 @@
 //!
 //! Lines are only ever added. A line that cannot be read is named and passed over; the others count.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -51,6 +52,10 @@ pub(super) enum StoreError {
     Gates { name: String, experiment: String },
     #[error("`{name}` cannot name a baseline (hint: 1 to 48 of a-z, 0-9 and `-`, and not `promoted`)")]
     Name { name: String },
+    #[error("no night and no baseline of `{experiment}` has a cell `{cell}` (hint: {hint})")]
+    NoCell { cell: String, experiment: String, hint: String },
+    #[error("`{until}` is over (hint: the last day on which it is to fail nothing)")]
+    Over { until: String },
     #[error("the run has no valid trial: nothing can be compared with it")]
     Empty,
     #[error(transparent)]
@@ -204,8 +209,21 @@ impl Store {
         read_lines(&self.dir.join("acknowledged.jsonl"))
     }
 
-    /// Adds a known regression.
+    /// Adds a known regression, of a cell that there is and until a day that is not over.
     pub(super) fn acknowledge(&self, known: &Acknowledgement) -> Result<(), StoreError> {
+        if known.at.get(..10).is_some_and(|today| known.until.as_str() < today) {
+            return Err(StoreError::Over { until: known.until.clone() });
+        }
+        let baselines = self.names().into_iter().filter_map(|name| self.load(&name).ok());
+        let nights = self.history()?.lines.into_iter().chain(baselines);
+        let cells: BTreeSet<String> = nights.flat_map(|night| night.cells.into_keys()).collect();
+        if !cells.contains(&known.cell) {
+            let hint = match cells.is_empty() {
+                true => format!("`harness run {}.yaml --baseline promoted` first", self.experiment),
+                false => format!("there are {}", cells.into_iter().collect::<Vec<_>>().join(", ")),
+            };
+            return Err(StoreError::NoCell { cell: known.cell.clone(), experiment: self.experiment.clone(), hint });
+        }
         append(&self.dir.join("acknowledged.jsonl"), known)
     }
 
@@ -435,6 +453,27 @@ mod tests {
         store.remove("first").unwrap();
         assert_eq!(store.names(), ["second"]);
         assert_eq!(store.promoted().unwrap().lines.len(), 2, "what was promoted before is still told");
+    }
+
+    #[test]
+    fn what_is_acknowledged_is_a_cell_that_there_is_and_not_over() {
+        let (_dir, store) = store();
+        let known = |cell: &str, until: &str| Acknowledgement {
+            version: VERSION,
+            cell: cell.to_owned(),
+            metric: Metric::DistributionTime,
+            up_to: 1.1,
+            until: until.to_owned(),
+            reason: "a slower picker".to_owned(),
+            at: "2026-11-26T03:00:00Z".to_owned(),
+        };
+        let refused = |cell: &str, until: &str| store.acknowledge(&known(cell, until)).unwrap_err().to_string();
+        assert!(refused("p2p-n4", "2026-12-31").contains("--baseline promoted"));
+        store.remember(&a_night("a")).unwrap();
+        assert!(refused("p2p-n5", "2026-12-31").ends_with("(hint: there are p2p-n4)"));
+        assert!(refused("p2p-n4", "2026-11-25").starts_with("`2026-11-25` is over"));
+        store.acknowledge(&known("p2p-n4", "2026-11-26")).unwrap();
+        assert_eq!(store.acknowledged().unwrap().lines, [known("p2p-n4", "2026-11-26")]);
     }
 
     #[test]

@@ -75,7 +75,14 @@ fn name(row: &ComparisonRow) -> String {
 /// `+9.8 % [+9.1, +10.5], 7 pairs`.
 fn told(row: &ComparisonRow) -> String {
     let signed = |ratio: f64| format!("{:+.1}", (ratio - 1.0) * 100.0);
-    let pairs = format!("{} pair{}", row.pairs, if row.pairs == 1 { "" } else { "s" });
+    let what = if row.is_of_arms() {
+        "pair"
+    } else if row.base.starts_with("baseline") {
+        "trial"
+    } else {
+        "night"
+    };
+    let pairs = format!("{} {what}{}", row.pairs, if row.pairs == 1 { "" } else { "s" });
     match (row.ratio, row.low_ratio.zip(row.high_ratio)) {
         (Some(ratio), Some((low, high))) => {
             format!("{} % [{}, {}], {pairs}", signed(ratio), signed(low), signed(high))
@@ -103,7 +110,7 @@ fn key(scene: &mut Scene, left: f64) {
     let (x, y) = (left, KEY_Y);
     square(scene, (x + 6.0, y - 4.0), INK);
     line(scene, (x - 8.0, y - 4.0), (x + 20.0, y - 4.0), INK, 2.2, None);
-    text(scene, (x + 28.0, y), "mean of the pairs, and where it lies", SMALL_SIZE, false, INK, TextAnchor::Start);
+    text(scene, (x + 28.0, y), "mean ratio, and where it lies", SMALL_SIZE, false, INK, TextAnchor::Start);
     let x = x + 262.0;
     area(scene, (x, y - 12.0), (26.0, 14.0), EQUAL);
     text(scene, (x + 32.0, y), "no change that matters", SMALL_SIZE, false, INK, TextAnchor::Start);

@@ -67,6 +67,16 @@ impl ComparisonRow {
     pub fn is_of_arms(&self) -> bool {
         !self.base.contains(' ')
     }
+
+    /// What `pairs` counts: pairs of arms, trials beside a baseline's, or nights.
+    #[must_use]
+    pub fn counted(&self) -> &'static str {
+        match (self.is_of_arms(), self.base.starts_with("baseline")) {
+            (true, _) => "pairs",
+            (false, true) => "trials",
+            (false, false) => "nights",
+        }
+    }
 }
 
 /// What a comparison comes to.

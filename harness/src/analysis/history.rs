@@ -326,7 +326,16 @@ fn against_nights(cell: &str, reference: &Reference, compare: &Compare) -> Optio
         _ => Change::Equivalent,
     };
     row.detectable_share = Some(margin.max(limit).exp_m1());
-    row.why = format!("expected is at most {:.3}", margin.exp());
+    row.why = match row.verdict {
+        Change::Inconclusive if margin > limit => {
+            format!(
+                "nights differ too much to see {:.1} %: expected is at most {:.3}",
+                compare.max_worse * 100.0,
+                margin.exp()
+            )
+        }
+        _ => format!("expected is at most {:.3}", margin.exp()),
+    };
     Some(row)
 }
 
@@ -334,15 +343,19 @@ fn against_nights(cell: &str, reference: &Reference, compare: &Compare) -> Optio
 fn acknowledge(row: &mut ComparisonRow, reference: &Reference) {
     let today = reference.tonight.at.get(..10).unwrap_or_default();
     let ratio = row.ratio.unwrap_or(f64::INFINITY);
-    let is_it = |it: &&Acknowledgement| {
-        it.cell == row.cell && it.metric == row.metric && ratio <= it.up_to && today <= it.until.as_str()
-    };
+    // The last word on a cell counts, so that one can be taken back.
+    let last = reference.acknowledged.iter().rfind(|it| it.cell == row.cell && it.metric == row.metric);
     if row.verdict == Change::Regressed
-        && let Some(known) = reference.acknowledged.iter().rev().find(is_it)
+        && let Some(known) = last.filter(|it| ratio <= it.up_to && is_day(&it.until) && today <= it.until.as_str())
     {
         row.verdict = Change::Acknowledged;
         row.why = format!("known until {}: {}", known.until, known.reason);
     }
+}
+
+/// Whether it is a day as `2026-12-31`, so that days can be compared as texts.
+fn is_day(text: &str) -> bool {
+    text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok()
 }
 
 /// A cell's nights, tonight the last of them, and the changes of their level.
@@ -451,6 +464,10 @@ mod tests {
         assert_eq!(verdict(known("2026-12-31", 1.15)), Change::Acknowledged);
         assert_eq!(verdict(known("2026-11-08", 1.15)), Change::Regressed);
         assert_eq!(verdict(known("2026-12-31", 1.05)), Change::Regressed);
+        assert_eq!(verdict(known("never", 1.15)), Change::Regressed);
+        let acknowledged = vec![known("2026-12-31", 1.15), known("2026-12-31", 1.05)];
+        let taken_back = Reference { acknowledged, ..reference(&QUIET, 40.0) };
+        assert_eq!(rows(&taken_back)[0].verdict, Change::Regressed, "the last word counts");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::places;
 use super::results::{self, Facts, ResultsError, Run};
-use super::store::{Store, StoreError};
+use super::store::{self, PROMOTED, Store, StoreError};
 use super::sweep::Sweep;
 use super::{complain, resume, say};
 use crate::cli;
@@ -38,6 +38,9 @@ impl RunError {
         match self {
             Self::Runtime(RuntimeError::Trial(_)) => Exit::Trial,
             Self::Store(StoreError::Taken { .. } | StoreError::Name { .. }) => Exit::Usage,
+            Self::Store(StoreError::NoBaseline { .. } | StoreError::Damaged { .. } | StoreError::Newer { .. }) => {
+                Exit::NotComparable
+            }
             Self::Runtime(_) | Self::Results(_) | Self::Log(_) | Self::Store(_) | Self::Signals(_) => Exit::Machine,
         }
     }
@@ -102,6 +105,10 @@ fn foresee(experiment: &Experiment, how: &cli::How) -> Result<(), StoreError> {
     let store = Store::new(&how.out, &experiment.plan.name);
     if let Some(name) = &how.save_baseline {
         store.is_free(name)?;
+    }
+    // None may be promoted yet; who names one means one that there is.
+    if let Some(name) = how.baseline.as_deref().filter(|name| *name != PROMOTED) {
+        store.load(name)?;
     }
     if let Some(name) = &how.baseline
         && let (_, Err(why)) = store.pick(name)?
@@ -223,6 +230,11 @@ pub(super) async fn run_all(
     let mut worst = Exit::Fine;
     for (experiment, run) in experiments.iter().zip(&mut runs) {
         run.manifest.facts = places.facts();
+        // Who saves the run as a baseline later does not know them any more.
+        let said = how.map(|how| [(store::LABEL, &how.machine), (store::COMMIT, &how.commit)]);
+        for (fact, value) in said.into_iter().flatten() {
+            run.manifest.facts.extend(value.clone().map(|value| (fact.to_owned(), value)));
+        }
         let mut sweep = Sweep {
             places: &places,
             plan: &experiment.plan,

@@ -27,6 +27,10 @@ use crate::plan::{Client, Plan, Settings};
 /// Version of what is written here; readers refuse a newer one.
 pub(super) const VERSION: u32 = 1;
 
+/// The fact of a run that is the label of its machine, and the one that is the commit of what was measured.
+pub(super) const LABEL: &str = "machine.label";
+pub(super) const COMMIT: &str = "commit";
+
 /// The name that means whichever baseline is promoted.
 pub(super) const PROMOTED: &str = "promoted";
 
@@ -166,7 +170,7 @@ impl Store {
     /// Removes a baseline that does not gate.
     pub(super) fn remove(&self, name: &str) -> Result<(), StoreError> {
         self.load(name)?;
-        if self.promoted()?.lines.last().is_some_and(|last| last.name == name) {
+        if !self.gates()?.is_ok_and(|gating| gating.as_deref() != Some(name)) {
             return Err(StoreError::Gates { name: name.to_owned(), experiment: self.experiment.clone() });
         }
         let path = self.file(name)?;
@@ -176,6 +180,17 @@ impl Store {
     /// All promotions, the last of which counts.
     pub(super) fn promoted(&self) -> Result<Lines<Promotion>, StoreError> {
         read_lines(&self.baselines().join("promotions.jsonl"))
+    }
+
+    /// The baseline that gates, if one does; or why that cannot be told: a line that cannot be read may be the last word.
+    fn gates(&self) -> Result<Result<Option<String>, String>, StoreError> {
+        let mut promotions = self.promoted()?;
+        Ok(match promotions.unreadable.pop() {
+            Some(line) => {
+                Err(format!("which baseline gates cannot be told: {line} (hint: promote one anew, without that line)"))
+            }
+            None => Ok(promotions.lines.pop().map(|last| last.name)),
+        })
     }
 
     /// Lets a baseline gate from now on.
@@ -230,9 +245,10 @@ impl Store {
     /// A baseline by its name or [`PROMOTED`], or in words why there is none; with the name that it has.
     pub(super) fn pick(&self, name: &str) -> Result<(String, Result<Night, String>), StoreError> {
         let name = match name {
-            PROMOTED => match self.promoted()?.lines.pop() {
-                Some(last) => last.name,
-                None => {
+            PROMOTED => match self.gates()? {
+                Ok(Some(name)) => name,
+                Err(why) => return Ok((PROMOTED.to_owned(), Err(why))),
+                Ok(None) => {
                     let how = format!("`harness baseline promote {} NAME --reason …`", self.experiment);
                     let why = format!("no baseline of `{}` is promoted (hint: {how})", self.experiment);
                     return Ok((PROMOTED.to_owned(), Err(why)));
@@ -260,6 +276,7 @@ impl Store {
         unreadable.extend(promotions.unreadable);
         let (name, picked) = self.pick(name)?;
         let (baseline, missing) = match picked {
+            Ok(night) if night.run == tonight.run => (None, format!("`{name}` is this very run")),
             Ok(night) => match night.identity.differences(&tonight.identity) {
                 same if same.is_empty() => (Some(night), String::new()),
                 others => (None, format!("`{name}` cannot be compared with: {}", others.join("; "))),
@@ -290,11 +307,12 @@ pub(super) fn night(
     machine: Option<&str>,
     commit: Option<&str>,
 ) -> Night {
+    let said = |fact: &str| manifest.facts.get(fact).map(String::as_str);
     Night {
         version: VERSION,
-        identity: identity(plan, manifest, machine),
+        identity: identity(plan, manifest, machine.or_else(|| said(LABEL)).filter(|label| !label.trim().is_empty())),
         run: manifest.run.clone(),
-        commit: commit.map_or_else(found_commit, str::to_owned),
+        commit: commit.or_else(|| said(COMMIT)).map_or_else(found_commit, str::to_owned),
         at: manifest.started.clone(),
         outcome: outcome(analysis).to_string(),
         cells: history::values(analysis),
@@ -452,6 +470,8 @@ mod tests {
         store.promote("second", "a new picker").unwrap();
         store.remove("first").unwrap();
         assert_eq!(store.names(), ["second"]);
+        assert_eq!(missing(&store).baseline, Some(a_night("b")));
+        assert_eq!(store.reference(PROMOTED, a_night("b")).unwrap().0.missing, "`second` is this very run");
         assert_eq!(store.promoted().unwrap().lines.len(), 2, "what was promoted before is still told");
     }
 
@@ -474,6 +494,21 @@ mod tests {
         assert!(refused("p2p-n4", "2026-11-25").starts_with("`2026-11-25` is over"));
         store.acknowledge(&known("p2p-n4", "2026-11-26")).unwrap();
         assert_eq!(store.acknowledged().unwrap().lines, [known("p2p-n4", "2026-11-26")]);
+    }
+
+    #[test]
+    fn a_promotion_that_cannot_be_read_may_be_the_last_word() {
+        let (dir, store) = store();
+        store.save("first", &a_night("a")).unwrap();
+        store.save("second", &a_night("b")).unwrap();
+        store.promote("first", "the release").unwrap();
+        let path = dir.path().join("nightly/baselines/promotions.jsonl");
+        let mut text = fs::read_to_string(&path).unwrap();
+        text.push_str("{\"version\":99,\"name\":\"second\"}\n");
+        fs::write(&path, text).unwrap();
+        let (reference, _) = store.reference(PROMOTED, a_night("c")).unwrap();
+        assert!(reference.baseline.is_none() && reference.missing.contains("cannot be told"), "{}", reference.missing);
+        assert!(matches!(store.remove("second"), Err(StoreError::Gates { .. })));
     }
 
     #[test]

@@ -89,7 +89,10 @@ impl Sweep<'_> {
             let (reference, unreadable) = store.reference(name, night(analysis))?;
             unreadable.iter().for_each(|line| complain(format_args!("warning: {line}")));
             results::refer(&self.run.dir, &reference)?;
-            results::look_back(&self.run.dir, analysis)?;
+        }
+        // A run that is gone on with stays compared with what it was compared with before.
+        results::look_back(&self.run.dir, analysis)?;
+        if how.baseline.is_some() {
             // Also if the gate fails: what was measured was measured.
             store.remember(&night(analysis))?;
         }

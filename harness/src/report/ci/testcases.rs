@@ -21,13 +21,14 @@ pub fn junit(analysis: &Analysis, facts: &Facts) -> String {
     };
     suite.add_test_cases(analysis.summary.iter().map(|row| case(format!("{}: trials", row.cell), trials(row))));
     suite.add_test_cases(analysis.comparisons.iter().map(|row| {
+        let interval = row.low_ratio.zip(row.high_ratio);
         let told = format!(
-            "{} of {} pairs, ratio {}, interval {} to {}, at most {:.3}",
+            "{} of {} {}, ratio {},{} at most {:.3}",
             row.pairs,
             row.pairs_planned,
-            number(row.ratio),
-            number(row.low_ratio),
-            number(row.high_ratio),
+            row.counted(),
+            row.ratio.map_or("none".to_owned(), |ratio| format!("{ratio:.3}")),
+            interval.map(|(low, high)| format!(" interval {low:.3} to {high:.3},")).unwrap_or_default(),
             1.0 + row.max_worse_share
         );
         let status = match row.verdict {
@@ -83,8 +84,4 @@ fn failed(kind: NonSuccessKind, what: &str, told: String) -> TestCaseStatus {
     status.set_type(what.to_owned());
     status.set_message(told);
     status
-}
-
-fn number(value: Option<f64>) -> String {
-    value.map_or("none".to_owned(), |value| format!("{value:.3}"))
 }

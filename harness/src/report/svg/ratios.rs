@@ -75,14 +75,8 @@ fn name(row: &ComparisonRow) -> String {
 /// `+9.8 % [+9.1, +10.5], 7 pairs`.
 fn told(row: &ComparisonRow) -> String {
     let signed = |ratio: f64| format!("{:+.1}", (ratio - 1.0) * 100.0);
-    let what = if row.is_of_arms() {
-        "pair"
-    } else if row.base.starts_with("baseline") {
-        "trial"
-    } else {
-        "night"
-    };
-    let pairs = format!("{} {what}{}", row.pairs, if row.pairs == 1 { "" } else { "s" });
+    let what = if row.pairs == 1 { row.counted().trim_end_matches('s') } else { row.counted() };
+    let pairs = format!("{} {what}", row.pairs);
     match (row.ratio, row.low_ratio.zip(row.high_ratio)) {
         (Some(ratio), Some((low, high))) => {
             format!("{} % [{}, {}], {pairs}", signed(ratio), signed(low), signed(high))

@@ -33,7 +33,7 @@ pub struct ComparisonRow {
     /// The id of the arm's cell.
     pub cell: String,
     /// What it is compared with: the base's cell, a baseline, or the last nights.
-    pub base: String,
+    pub base: Against,
     /// What is compared: of each trial its `distribution_time_s`, `completion_median_s` or `download_mean_s`.
     pub metric: Metric,
     /// Pairs that count: both trials valid, with a number. Against a baseline the run's valid trials, against nights their
@@ -61,20 +61,41 @@ pub struct ComparisonRow {
     pub why: String,
 }
 
+/// What something is compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Against {
+    /// The base's cell.
+    Arm(String),
+    /// A baseline, by its name.
+    Baseline(String),
+    /// So many of the last nights.
+    Nights(usize),
+}
+
+impl fmt::Display for Against {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Arm(cell) => f.write_str(cell),
+            Self::Baseline(name) => write!(f, "baseline `{name}`"),
+            Self::Nights(count) => write!(f, "the last {count} nights"),
+        }
+    }
+}
+
 impl ComparisonRow {
     /// Whether it is about two arms of one run.
     #[must_use]
     pub fn is_of_arms(&self) -> bool {
-        !self.base.contains(' ')
+        matches!(self.base, Against::Arm(_))
     }
 
     /// What `pairs` counts: pairs of arms, trials beside a baseline's, or nights.
     #[must_use]
     pub fn counted(&self) -> &'static str {
-        match (self.is_of_arms(), self.base.starts_with("baseline")) {
-            (true, _) => "pairs",
-            (false, true) => "trials",
-            (false, false) => "nights",
+        match self.base {
+            Against::Arm(_) => "pairs",
+            Against::Baseline(_) => "trials",
+            Against::Nights(_) => "nights",
         }
     }
 }
@@ -254,7 +275,7 @@ pub fn comparisons(plan: &Plan, trials: &[TrialRow]) -> Vec<ComparisonRow> {
         let told = estimate.filter(|_| verdict != Change::NoData);
         ComparisonRow {
             cell: arm.id.clone(),
-            base: base.id.clone(),
+            base: Against::Arm(base.id.clone()),
             metric: compare.metric,
             pairs: told.map_or(u32::try_from(logs.len()).unwrap_or(u32::MAX), |it| it.n),
             pairs_planned: planned,

@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::changes;
-use super::compare::{Change, ComparisonRow, POWER, judge, student};
+use super::compare::{Against, Change, ComparisonRow, POWER, judge, student};
 use super::statistics::{mean, median};
 use super::summary::Analysis;
 use crate::plan::gate::{Compare, Metric};
@@ -229,7 +229,7 @@ fn between_nights(medians: &[f64]) -> Option<f64> {
     (steps.len() + 1 >= NIGHTS_MIN).then(|| (median(&steps).unwrap_or(0.0) / 0.953_9).powi(2))
 }
 
-fn row(cell: &str, base: String, compare: &Compare, samples: usize) -> ComparisonRow {
+fn row(cell: &str, base: Against, compare: &Compare, samples: usize) -> ComparisonRow {
     let samples = u32::try_from(samples).unwrap_or(u32::MAX);
     ComparisonRow {
         cell: cell.to_owned(),
@@ -251,7 +251,7 @@ fn row(cell: &str, base: String, compare: &Compare, samples: usize) -> Compariso
 
 fn against_baseline(cell: &str, reference: &Reference, compare: &Compare) -> ComparisonRow {
     let tonight = logs(of(&reference.tonight, cell, compare.metric));
-    let mut row = row(cell, format!("baseline `{}`", reference.name), compare, tonight.len());
+    let mut row = row(cell, Against::Baseline(reference.name.clone()), compare, tonight.len());
     let Some(baseline) = &reference.baseline else {
         row.why.clone_from(&reference.missing);
         return row;
@@ -315,7 +315,7 @@ fn against_nights(cell: &str, reference: &Reference, compare: &Compare) -> Optio
     let middle = mean(level)?;
     let deviation = (level.iter().map(|value| (value - middle).powi(2)).sum::<f64>() / (m - 1.0)).sqrt();
     let margin = student(2.0 * (1.0 - PREDICTED), m - 1.0) * deviation * (1.0 + 1.0 / m).sqrt();
-    let mut row = row(cell, format!("the last {} nights", level.len()), compare, level.len());
+    let mut row = row(cell, Against::Nights(level.len()), compare, level.len());
     row.ratio = Some((tonight - middle).exp());
     row.high_ratio = None;
     row.confidence_share = Some(PREDICTED);
@@ -333,6 +333,9 @@ fn against_nights(cell: &str, reference: &Reference, compare: &Compare) -> Optio
                 compare.max_worse * 100.0,
                 margin.exp()
             )
+        }
+        _ if margin < limit => {
+            format!("expected is at most {:.3}, and up to {:.3} is no regression", margin.exp(), limit.exp())
         }
         _ => format!("expected is at most {:.3}", margin.exp()),
     };

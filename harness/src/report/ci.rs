@@ -145,7 +145,7 @@ pub fn summary(analysis: &Analysis, facts: &Facts) -> String {
     });
     let comparisons = analysis.comparisons.iter().map(|row| ComparisonSummary {
         cell: row.cell.clone(),
-        base: row.base.clone(),
+        base: row.base.to_string(),
         metric: row.metric.to_string(),
         verdict: row.verdict.to_string(),
         pairs: row.pairs,

@@ -7,7 +7,7 @@ use std::fmt::Display;
 
 use crate::analysis::bounds::Term;
 use crate::analysis::checks::{Check, CheckRow};
-use crate::analysis::compare::{Change, ComparisonRow};
+use crate::analysis::compare::{Against, Change, ComparisonRow};
 use crate::analysis::distribution::DistributionRow;
 use crate::analysis::flows::{TransferRow, UtilisationRow};
 use crate::analysis::history::{ChangeRow, NightRow};
@@ -288,7 +288,7 @@ macro_rules! displayed {
 }
 
 displayed! {
-    "string": String, PeerOutcome, TrialOutcome, ChurnStatus, Verdict, Metric, Change, Check;
+    "string": String, PeerOutcome, TrialOutcome, ChurnStatus, Verdict, Metric, Change, Against, Check;
     "integer": u32, u64;
     "boolean": bool;
 }

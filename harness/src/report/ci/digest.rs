@@ -74,7 +74,7 @@ pub fn annotations(analysis: &Analysis) -> Vec<Annotation> {
         line,
         title: format!("{}: {}", row.cell, row.verdict),
         message: format!(
-            "{}{} takes {} times as long as {} ({} to {}, {} pairs; at most {:.3})",
+            "{}{} takes {} times as long as {} ({} to {}, {} {}; at most {:.3})",
             if row.why.is_empty() { String::new() } else { format!("{}: ", row.why) },
             row.cell,
             number(row.ratio, 3),
@@ -82,6 +82,7 @@ pub fn annotations(analysis: &Analysis) -> Vec<Annotation> {
             number(row.low_ratio, 3),
             number(row.high_ratio, 3),
             row.pairs,
+            row.counted(),
             1.0 + row.max_worse_share
         ),
     });

@@ -36,7 +36,11 @@ pub fn metrics(analysis: &Analysis) -> String {
     cells("harness_trials_planned", "", "Trials that were to run.", &|row| Some(f64::from(row.planned)));
     cells("harness_trials_invalid", "", "Attempts that are INVALID.", &|row| Some(f64::from(row.invalid)));
     let compared = analysis.comparisons.iter().map(|row| {
-        let labels = [label("cell", &row.cell), label("base", &row.base), label("verdict", &row.verdict.to_string())];
+        let labels = [
+            label("cell", &row.cell),
+            label("base", &row.base.to_string()),
+            label("verdict", &row.verdict.to_string()),
+        ];
         (format!("{experiment},{}", labels.join(",")), row.ratio)
     });
     let ratios = compared.filter_map(|(labels, ratio)| Some((labels, ratio?)));

@@ -4,7 +4,7 @@ use super::{Page, escaped, number, percent};
 use crate::analysis::checks::{Check, CheckRow};
 use crate::analysis::compare::{Change, ComparisonRow};
 use crate::analysis::summary::Analysis;
-use crate::report::{HISTORY, RATIOS};
+use crate::report::{HISTORY, RATIOS, svg};
 
 /// The section, if results were held to anything.
 pub(super) fn gate(page: &mut Page, analysis: &Analysis) {
@@ -39,10 +39,10 @@ pub(super) fn gate(page: &mut Page, analysis: &Analysis) {
         });
         page.table(&["cell", ">by", "between the runs", "commits"], rows);
     }
-    if analysis.nights.iter().any(|row| analysis.nights.iter().any(|other| other.cell == row.cell && other != row)) {
+    if svg::history(analysis).is_some() {
         page.line(format!("![The nights, and when they changed]({HISTORY})\n"));
     }
-    if !analysis.comparisons.is_empty() {
+    if svg::ratios(analysis).is_some() {
         page.line(format!("![How much longer it takes]({RATIOS})\n"));
     }
 }
@@ -84,7 +84,7 @@ fn row(row: &ComparisonRow) -> Vec<String> {
     let interval = row.low_ratio.zip(row.high_ratio).zip(row.confidence_share);
     vec![
         format!("`{}`", row.cell),
-        if row.is_of_arms() { format!("`{}`", row.base) } else { row.base.clone() },
+        if row.is_of_arms() { format!("`{}`", row.base) } else { row.base.to_string() },
         word(row.verdict),
         number(row.ratio, 3),
         interval

@@ -88,12 +88,12 @@ fn row(scene: &mut Scene, nights: &[(f64, &NightRow)], middle: f64, frame: &Fram
     for (i, (x, row)) in nights.iter().enumerate() {
         let halfway =
             |other: Option<&(f64, &NightRow)>, end: f64| other.map_or(x + end, |(there, _)| (x + there) / 2.0);
-        let from = halfway(i.checked_sub(1).and_then(|before| nights.get(before)), -0.5);
+        let before = i.checked_sub(1).map(|before| &nights[before]);
+        let from = halfway(before, -0.5);
         let to = halfway(nights.get(i + 1), 0.5);
         let y = at(row.level_s);
         line(scene, (computed.map_x(from), y), (computed.map_x(to), y), COLOURS[1], 2.0, None);
-        let Some((_, before)) = i.checked_sub(1).and_then(|before| nights.get(before)) else { continue };
-        if before.level_s != row.level_s {
+        if let Some((_, before)) = before.filter(|(_, before)| before.level_s != row.level_s) {
             change(scene, computed.map_x(from), frame, middle, before, row);
         }
     }

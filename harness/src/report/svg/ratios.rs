@@ -15,13 +15,11 @@ const ROW: f64 = 46.0;
 /// What lies between the margins.
 const EQUAL: &str = "#e8f1ec";
 
-/// The ratios of all comparisons as a forest of intervals. `None` if nothing was compared.
+/// The ratios of all comparisons as a forest of intervals. `None` if nothing could be compared.
 #[must_use]
 pub fn ratios(analysis: &Analysis) -> Option<String> {
     let rows = &analysis.comparisons;
-    if rows.is_empty() {
-        return None;
-    }
+    rows.iter().find(|row| row.ratio.is_some())?;
     let names: Vec<String> = rows.iter().map(name).collect();
     let frame = Frame { right: 250.0, ..rows_frame_of(&names.iter().map(String::as_str).collect::<Vec<_>>(), ROW) };
     let margin = rows.iter().map(|row| row.max_worse_share).fold(0.0, f64::max);
@@ -68,7 +66,7 @@ pub fn ratios(analysis: &Analysis) -> Option<String> {
 fn name(row: &ComparisonRow) -> String {
     match row.is_of_arms() {
         true => row.cell.clone(),
-        false => format!("{}, {}", row.cell, row.base.replace('`', "")),
+        false => format!("{}, {}", row.cell, row.base.to_string().replace('`', "")),
     }
 }
 

@@ -155,6 +155,17 @@ async fn a_baseline_gates_once_it_is_promoted_and_the_history_has_every_night() 
     let elsewhere = bench.command(["run", "experiment.yaml", "--baseline", "good", "--machine", "another"]).end().await;
     elsewhere.ended_with(22);
     elsewhere.said("`good` cannot be compared with: machine: `bench`, here `another`");
+    // Gone on with it stays compared, also if nobody says so again: nothing turns green by that.
+    let runs = || std::fs::read_dir(bench.path().join("reports/nightly")).expect("its runs").count();
+    let before = runs();
+    let again = bench.command(["run", "experiment.yaml", "--resume"]).end().await;
+    again.ended_with(22);
+    again.said("`good` cannot be compared with: machine: `bench`, here `another`");
+    // A name that is none is noticed before anything runs.
+    let misspelt = night("godo").await;
+    misspelt.ended_with(22);
+    misspelt.said("there is no baseline `godo` of `nightly` (hint: there are good)");
+    assert_eq!(runs(), before);
 
     // Half the server: the plan is another one, and so there is nothing to compare; of the very same plan it is slower.
     let history = std::fs::read_to_string(bench.path().join("reports/nightly/history.jsonl")).expect("a history");

@@ -31,13 +31,21 @@ fn load(
         |message: &str, hint: &str| -> SpecError { spec::wrong(&name, &text, "arms", message.to_owned(), hint) };
     match (base.or(head).is_some(), spec.gate.arms.is_empty()) {
         (true, true) => {
+            let refused = |why| run::LoadError::Option { file: name.clone(), why };
+            if [base, head].iter().flatten().any(|which| which.contains(char::is_whitespace)) {
+                return Err(refused("--base and --head take no path with a space (hint: a link to it)".to_owned()));
+            }
             let arm = |which: Option<&str>| which.map_or("{}".to_owned(), client);
             text.push_str(&format!(
                 "\n# Added by `harness compare`.\narms:\n  base: {}\n  head: {}\n",
                 arm(base),
                 arm(head)
             ));
-            spec = spec::parse(&name, &text)?;
+            // A place in what was added is none in the file.
+            spec = spec::parse(&name, &text).map_err(|error| {
+                let hint = "repeats of 6 at least, and plain YAML that begins at the margin; or write `arms` into it";
+                refused(format!("--base and --head make no arms of it (hint: {hint}):\n{error}"))
+            })?;
         }
         (false, false) => {}
         (true, false) => {

@@ -358,7 +358,17 @@ pub fn refer(dir: &Path, reference: &Reference) -> Result<(), ResultsError> {
 /// If one cannot be written.
 pub fn derive(dir: &Path, manifest: &Manifest, analysis: &Analysis) -> Result<(), ResultsError> {
     for (name, content) in report::files(analysis, &facts(manifest)) {
-        write(&dir.join(name), &content)?;
+        let path = dir.join(name);
+        match content {
+            Some(content) => write(&path, &content)?,
+            // What does not follow any more does not stay.
+            None => match fs::remove_file(&path) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(ResultsError::Write { path, source });
+                }
+                _ => {}
+            },
+        }
     }
     Ok(())
 }

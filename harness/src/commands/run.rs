@@ -78,8 +78,8 @@ pub async fn run(arguments: &cli::Run) -> Exit {
 
 /// Runs experiments, each in a new directory or in the one that it is to go on with.
 pub(super) async fn new_or_resumed(experiments: &[Experiment], how: &cli::How) -> Exit {
-    for experiment in experiments {
-        if let Err(error) = foresee(experiment, how) {
+    for (i, experiment) in experiments.iter().enumerate() {
+        if let Err(error) = foresee(experiment, &experiments[..i], how) {
             return finish(Err(error.into()));
         }
     }
@@ -100,20 +100,18 @@ pub(super) async fn new_or_resumed(experiments: &[Experiment], how: &cli::How) -
     finish(run_all(experiments, None, Some(how), directories).await.map(|(exit, _)| exit))
 }
 
-/// Says before a run what could only be said after it: that what it comes to cannot be kept, or has nothing beside it.
-fn foresee(experiment: &Experiment, how: &cli::How) -> Result<(), StoreError> {
+/// Says before a run what could only be said after it: that what it comes to cannot be kept, or is held to nothing.
+fn foresee(experiment: &Experiment, earlier: &[Experiment], how: &cli::How) -> Result<(), StoreError> {
     let store = Store::new(&how.out, &experiment.plan.name);
     if let Some(name) = &how.save_baseline {
         store.is_free(name)?;
+        if earlier.iter().any(|it| it.plan.name == experiment.plan.name) {
+            return Err(StoreError::Taken { name: name.clone(), experiment: experiment.plan.name.clone() });
+        }
     }
     // None may be promoted yet; who names one means one that there is.
     if let Some(name) = how.baseline.as_deref().filter(|name| *name != PROMOTED) {
         store.load(name)?;
-    }
-    if let Some(name) = &how.baseline
-        && let (_, Err(why)) = store.pick(name)?
-    {
-        complain(format_args!("warning: the run is kept, but will be compared with nothing: {why}"));
     }
     Ok(())
 }
@@ -244,7 +242,11 @@ pub(super) async fn run_all(
             stop: &stop,
             measured: Vec::new(),
         };
-        worst = worst.or_worse(sweep.run().await?);
+        worst = worst.or_worse(match sweep.run().await {
+            // What is kept of one experiment is nothing to the next one.
+            Err(error @ RunError::Store(_)) => finish(Err(error)),
+            ended => ended?,
+        });
         if stop.borrow().is_some() {
             break;
         }

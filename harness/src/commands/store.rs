@@ -243,7 +243,7 @@ impl Store {
     }
 
     /// A baseline by its name or [`PROMOTED`], or in words why there is none; with the name that it has.
-    pub(super) fn pick(&self, name: &str) -> Result<(String, Result<Night, String>), StoreError> {
+    fn pick(&self, name: &str) -> Result<(String, Result<Night, String>), StoreError> {
         let name = match name {
             PROMOTED => match self.gates()? {
                 Ok(Some(name)) => name,

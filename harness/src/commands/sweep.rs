@@ -10,12 +10,13 @@ use tokio::sync::watch;
 use super::onlooker::Onlooker;
 use super::places::Places;
 use super::plan::estimates;
-use super::results::{self, Run};
+use super::results::{self, ResultsError, Run};
 use super::resume::{self, Standing};
 use super::run::RunError;
-use super::store::{self, Store};
+use super::store::{self, Store, StoreError};
 use super::{complain, job, say};
 use crate::analysis::compare;
+use crate::analysis::history::Night;
 use crate::analysis::metrics::{Measured, Verdict};
 use crate::analysis::outcome::outcome;
 use crate::analysis::summary::{self, Analysis};
@@ -49,7 +50,10 @@ impl Sweep<'_> {
         let plan = self.plan;
         say(format_args!("{}: {} → {}", plan.name, count(plan), self.run.dir.display()));
         let mut progress = Progress::new();
-        let ended = self.turns(&mut progress).await;
+        let ended = match self.refer() {
+            Ok(()) => self.turns(&mut progress).await,
+            Err(error) => Err(error),
+        };
         progress.finish();
         let signal = *self.stop.borrow();
         let status = match (&ended, signal) {
@@ -58,10 +62,13 @@ impl Sweep<'_> {
             (Ok(()), None) => "finished",
         };
         // Even after an error: what can be kept is kept. The first error is the one that tells most.
-        let mut analysis = summary::analyse(plan, in_plans_order(plan, &self.measured));
-        let compared = if signal.is_none() { self.look_back(&mut analysis) } else { Ok(()) };
+        let (analysis, compared) = match self.analysis() {
+            Ok(analysis) => (analysis, Ok(())),
+            Err(error) => (self.own_analysis(), Err(error)),
+        };
         let kept = results::finish(self.run, status)
             .and_then(|()| results::derive(&self.run.dir, &self.run.manifest, &analysis));
+        let remembered = if ended.is_ok() && signal.is_none() { self.remember(&analysis) } else { Ok(()) };
         say(format_args!("\n{}", terminal::summary(&analysis).trim_end()));
         if kept.is_ok() {
             say(format_args!("report: {}", self.run.dir.join("report.md").display()));
@@ -70,6 +77,7 @@ impl Sweep<'_> {
         ended?;
         kept?;
         compared?;
+        remembered?;
         Ok(match signal {
             Some(Signal::Interrupt) => Exit::Interrupted,
             Some(Signal::Terminate) => Exit::Terminated,
@@ -77,28 +85,54 @@ impl Sweep<'_> {
         })
     }
 
-    /// Compares the run with its baseline and the nights before it, and adds it to them, as far as that is asked for.
-    fn look_back(&self, analysis: &mut Analysis) -> Result<(), RunError> {
+    /// What the trials come to by themselves.
+    fn own_analysis(&self) -> Analysis {
+        summary::analyse(self.plan, in_plans_order(self.plan, &self.measured))
+    }
+
+    /// What the trials come to, beside what the run is compared with.
+    fn analysis(&self) -> Result<Analysis, ResultsError> {
+        let mut analysis = self.own_analysis();
+        results::look_back(&self.run.dir, &mut analysis)?;
+        Ok(analysis)
+    }
+
+    /// The run as it is remembered.
+    fn night(&self, how: &cli::How, analysis: &Analysis) -> Night {
+        store::night(self.plan, &self.run.manifest, analysis, how.machine.as_deref(), how.commit.as_deref())
+    }
+
+    /// Lays down what the run is compared with, if that is asked for: before its first trial, so that whatever becomes of the
+    /// run, what is written of it is compared. A run that is gone on with keeps what it was compared with, unless told.
+    fn refer(&self) -> Result<(), RunError> {
+        let Some((how, name)) = self.how.and_then(|how| Some((how, how.baseline.as_ref()?))) else { return Ok(()) };
+        let tonight = Night { outcome: String::new(), ..self.night(how, &self.own_analysis()) };
+        let (reference, unreadable) = Store::new(&how.out, &self.plan.name).reference(name, tonight)?;
+        unreadable.iter().for_each(|line| complain(format_args!("warning: {line}")));
+        if !reference.missing.is_empty() {
+            let why = &reference.missing;
+            complain(format_args!("warning: the run is kept, but will be compared with nothing: {why}"));
+        }
+        Ok(results::refer(&self.run.dir, &reference)?)
+    }
+
+    /// Adds the run to the nights, and keeps it as a baseline, as far as that is asked for. Also if the gate fails: what was
+    /// measured was measured.
+    fn remember(&self, analysis: &Analysis) -> Result<(), RunError> {
         let Some(how) = self.how else { return Ok(()) };
         let store = Store::new(&how.out, &self.plan.name);
-        let night = |analysis: &Analysis| {
-            let (machine, commit) = (how.machine.as_deref(), how.commit.as_deref());
-            store::night(self.plan, &self.run.manifest, analysis, machine, commit)
-        };
-        if let Some(name) = &how.baseline {
-            let (reference, unreadable) = store.reference(name, night(analysis))?;
-            unreadable.iter().for_each(|line| complain(format_args!("warning: {line}")));
-            results::refer(&self.run.dir, &reference)?;
-        }
-        // A run that is gone on with stays compared with what it was compared with before.
-        results::look_back(&self.run.dir, analysis)?;
         if how.baseline.is_some() {
-            // Also if the gate fails: what was measured was measured.
-            store.remember(&night(analysis))?;
+            store.remember(&self.night(how, analysis))?;
         }
         if let Some(name) = &how.save_baseline {
-            let path = store.save(name, &night(analysis))?;
-            say(format_args!("\nsaved the baseline `{}`", path.display()));
+            match store.save(name, &self.night(how, analysis)) {
+                Ok(path) => say(format_args!("\nsaved the baseline `{}`", path.display())),
+                // Its outcome says more.
+                Err(error @ StoreError::Empty) => {
+                    complain(format_args!("warning: `{name}` is not saved: {error}"));
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }
@@ -151,8 +185,7 @@ impl Sweep<'_> {
                 if turn.repeat == 0 {
                     break;
                 }
-                let analysis = summary::analyse(plan, in_plans_order(plan, &self.measured));
-                results::derive(&self.run.dir, &self.run.manifest, &analysis)?;
+                results::derive(&self.run.dir, &self.run.manifest, &self.analysis()?)?;
                 let Some(why) = invalid else { break };
                 progress.note(&format!("INVALID: {why}"));
                 if attempt > plan.retries || stop.borrow().is_some() {

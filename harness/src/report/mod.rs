@@ -48,45 +48,37 @@ pub struct Facts {
     pub command: String,
 }
 
-/// Every derived file of a run: name and content.
+/// Every derived file of a run: its name, and its content if this run has it.
 #[must_use]
-pub fn files(analysis: &Analysis, facts: &Facts) -> Vec<(&'static str, String)> {
-    let mut files = vec![
-        ("summary.csv", csv::summary(analysis)),
-        ("trials.csv", csv::trials(analysis)),
-        ("peers.csv", csv::peers(analysis)),
-        ("churn.csv", csv::churn(analysis)),
-        ("classes.csv", csv::classes(analysis)),
-        ("transfers.csv", csv::transfers(analysis)),
-        ("distribution.csv", csv::distribution(analysis)),
-        ("utilisation.csv", csv::utilisation(analysis)),
-        ("population.csv", csv::population(analysis)),
-        ("theory.csv", csv::theory(analysis)),
-        ("columns.json", csv::columns(analysis)),
-    ];
-    files.extend(svg::over_n(analysis).map(|figure| (OVER_N, figure)));
-    files.extend(svg::completions(analysis).map(|figure| (COMPLETIONS, figure)));
-    files.extend(svg::utilisation(analysis).map(|figure| (UTILISATION, figure)));
-    files.extend(svg::population(analysis).map(|figure| (POPULATION, figure)));
-    files.extend(svg::ratios(analysis).map(|figure| (RATIOS, figure)));
-    files.extend(svg::history(analysis).map(|figure| (HISTORY, figure)));
-    if !analysis.comparisons.is_empty() {
-        files.push(("comparisons.csv", csv::comparisons(analysis)));
-    }
-    if !analysis.nights.is_empty() {
-        files.push(("history.csv", csv::history(analysis)));
-    }
-    if !analysis.changes.is_empty() {
-        files.push(("changes.csv", csv::changes(analysis)));
-    }
-    if !analysis.checks.is_empty() {
-        files.push(("checks.csv", csv::checks(analysis)));
-    }
-    files.push(("summary.json", ci::summary(analysis, facts)));
-    files.push(("junit.xml", ci::junit(analysis, facts)));
-    files.push(("metrics.txt", ci::metrics(analysis)));
-    files.push(("report.md", markdown::report(analysis, facts)));
-    files
+pub fn files(analysis: &Analysis, facts: &Facts) -> Vec<(&'static str, Option<String>)> {
+    let table = |is_any: bool, of: fn(&Analysis) -> String| is_any.then(|| of(analysis));
+    vec![
+        ("summary.csv", Some(csv::summary(analysis))),
+        ("trials.csv", Some(csv::trials(analysis))),
+        ("peers.csv", Some(csv::peers(analysis))),
+        ("churn.csv", Some(csv::churn(analysis))),
+        ("classes.csv", Some(csv::classes(analysis))),
+        ("transfers.csv", Some(csv::transfers(analysis))),
+        ("distribution.csv", Some(csv::distribution(analysis))),
+        ("utilisation.csv", Some(csv::utilisation(analysis))),
+        ("population.csv", Some(csv::population(analysis))),
+        ("theory.csv", Some(csv::theory(analysis))),
+        ("comparisons.csv", table(!analysis.comparisons.is_empty(), csv::comparisons)),
+        ("history.csv", table(!analysis.nights.is_empty(), csv::history)),
+        ("changes.csv", table(!analysis.changes.is_empty(), csv::changes)),
+        ("checks.csv", table(!analysis.checks.is_empty(), csv::checks)),
+        ("columns.json", Some(csv::columns(analysis))),
+        (OVER_N, svg::over_n(analysis)),
+        (COMPLETIONS, svg::completions(analysis)),
+        (UTILISATION, svg::utilisation(analysis)),
+        (POPULATION, svg::population(analysis)),
+        (RATIOS, svg::ratios(analysis)),
+        (HISTORY, svg::history(analysis)),
+        ("summary.json", Some(ci::summary(analysis, facts))),
+        ("junit.xml", Some(ci::junit(analysis, facts))),
+        ("metrics.txt", Some(ci::metrics(analysis))),
+        ("report.md", Some(markdown::report(analysis, facts))),
+    ]
 }
 
 #[cfg(test)]
@@ -116,10 +108,9 @@ mod tests {
     fn every_figure_in_the_report_is_a_file() {
         for (results, figures) in [(textbook(), 3), (churned(), 3), (compared(), 3), (nightly(), 5)] {
             let files = files(&results, &Facts::default());
-            let report = &files.last().unwrap().1;
-            let shown =
-                files.iter().filter(|(name, _)| name.ends_with(".svg") && report.contains(&format!("({name})")));
-            assert_eq!(shown.count(), figures);
+            let report = files.last().unwrap().1.as_ref().unwrap();
+            let drawn = files.iter().filter(|(name, content)| name.ends_with(".svg") && content.is_some());
+            assert_eq!(drawn.filter(|(name, _)| report.contains(&format!("({name})"))).count(), figures);
             assert_eq!(report.matches("![").count(), figures);
         }
     }

@@ -307,6 +307,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("threshold of a ratio that there is not", "", "thresholds: { download: ratio median < 1.1 }"),
     ("threshold with a unit too many", "", "thresholds: { distribution_time: ratio median < 1.1 s }"),
     ("no conditions", "", "thresholds: { distribution_time: [] }"),
+    ("condition twice", "", "thresholds: { distribution_time: [median < 9 s, max < 9 s, median  <  9 s] }"),
     ("unknown assertion", "", "assert: [all_complete, all_valid, all_valid]"),
     ("one arm", "", "arms: { base: {} }"),
     ("arms that are a list", "", "arms: [base, head]"),

@@ -174,7 +174,7 @@ async fn a_baseline_gates_once_it_is_promoted_and_the_history_has_every_night() 
     std::fs::write(bench.path().join("experiment.yaml"), slower).expect("it can be written to");
     let other = night("good").await;
     other.ended_with(22);
-    other.said("cannot be compared with: plan: ");
+    other.said("cannot be compared with: server.up: `4 mbit`, here `2 mbit`");
 
     let kept = bench.command(["baseline", "rm", "nightly", "good"]).end().await;
     kept.ended_with(2);

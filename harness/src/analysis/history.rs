@@ -10,7 +10,7 @@
 //!
 //! Only what agrees is compared: experiment, plan, runtime, congestion control and machine ([`Identity`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -83,8 +83,34 @@ pub struct Night {
     /// What came of it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub outcome: String,
+    /// Its settings in words, by key, so that what differs can be named: of a baseline only.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
     /// What it measured.
     pub cells: Values,
+}
+
+impl Night {
+    /// What differs from another run, in words: where the plans do, the settings by which they do, as far as both have them.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let mut found = self.identity.differences(&other.identity);
+        let value = |night: &Self, key: &str| night.settings.get(key).map_or("–", String::as_str).to_owned();
+        let keys: BTreeSet<&String> = self.settings.keys().chain(other.settings.keys()).collect();
+        let settings: Vec<String> = keys
+            .into_iter()
+            .map(|key| (key, value(self, key), value(other, key)))
+            .filter(|(_, then, now)| then != now)
+            .map(|(key, then, now)| format!("{key}: `{then}`, here `{now}`"))
+            .collect();
+        if !self.settings.is_empty()
+            && !settings.is_empty()
+            && let Some(at) = found.iter().position(|it| it.starts_with("plan: "))
+        {
+            found.splice(at..=at, settings);
+        }
+        found
+    }
 }
 
 /// A regression that is known, and until when nobody is to be woken for it.
@@ -496,5 +522,14 @@ mod tests {
         let there = Identity { machine: "a".to_owned(), ..Identity::default() };
         assert_eq!(there.differences(&here), ["machine: `a`, here `b`"]);
         assert_eq!(here.differences(&here), [""; 0]);
+        // Of plans that differ the settings that do, if the baseline has any.
+        let night = |plan: &str, up: &str| Night {
+            identity: Identity { plan: plan.to_owned(), ..Identity::default() },
+            settings: BTreeMap::from([("links.up".to_owned(), up.to_owned()), ("peers".to_owned(), "5".to_owned())]),
+            ..Night::default()
+        };
+        assert_eq!(night("a", "4 mbit").differences(&night("b", "2 mbit")), ["links.up: `4 mbit`, here `2 mbit`"]);
+        let old = Night { settings: BTreeMap::new(), ..night("a", "") };
+        assert_eq!(old.differences(&night("b", "2 mbit")), ["plan: `a`, here `b`"]);
     }
 }

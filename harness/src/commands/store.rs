@@ -9,7 +9,7 @@
 //!
 //! Lines are only ever added. A line that cannot be read is named and passed over; the others count.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ use crate::analysis::history::{self, Acknowledgement, Identity, Night, Reference
 use crate::analysis::outcome::outcome;
 use crate::analysis::summary::Analysis;
 use crate::plan::{Client, Plan, Settings};
+use crate::report;
 
 /// Version of what is written here; readers refuse a newer one.
 pub(super) const VERSION: u32 = 1;
@@ -216,7 +217,7 @@ impl Store {
 
     /// Adds a night.
     pub(super) fn remember(&self, night: &Night) -> Result<(), StoreError> {
-        append(&self.dir.join("history.jsonl"), night)
+        append(&self.dir.join("history.jsonl"), &Night { settings: BTreeMap::new(), ..night.clone() })
     }
 
     /// Known regressions.
@@ -277,7 +278,7 @@ impl Store {
         let (name, picked) = self.pick(name)?;
         let (baseline, missing) = match picked {
             Ok(night) if night.run == tonight.run => (None, format!("`{name}` is this very run")),
-            Ok(night) => match night.identity.differences(&tonight.identity) {
+            Ok(night) => match night.differences(&tonight) {
                 same if same.is_empty() => (Some(night), String::new()),
                 others => (None, format!("`{name}` cannot be compared with: {}", others.join("; "))),
             },
@@ -315,8 +316,17 @@ pub(super) fn night(
         commit: commit.or_else(|| said(COMMIT)).map_or_else(found_commit, str::to_owned),
         at: manifest.started.clone(),
         outcome: outcome(analysis).to_string(),
+        settings: settings(plan),
         cells: history::values(analysis),
     }
+}
+
+/// What the plan's identity is made of, in words.
+fn settings(plan: &Plan) -> BTreeMap<String, String> {
+    let cells: Vec<Settings> = plan.cells.iter().map(|cell| cell.settings.clone()).collect();
+    let client = |(key, _): &(String, String)| !key.starts_with("client");
+    let seed = ("seed".to_owned(), plan.seed.to_string());
+    report::settings::settings(&cells).into_iter().filter(client).chain([seed]).collect()
 }
 
 fn identity(plan: &Plan, manifest: &Manifest, machine: Option<&str>) -> Identity {

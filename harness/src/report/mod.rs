@@ -7,7 +7,7 @@
 //! | [`csv`] | tidy tables, and `columns.json`, which names their types and units |
 //! | [`markdown`] | `report.md` |
 //! | [`mod@plan`] | what `harness plan` prints |
-//! | `settings` | every setting under its key in the experiment file |
+//! | [`settings`] | every setting under its key in the experiment file |
 //! | [`svg`] | the figures |
 //! | [`terminal`] | the summary that a command ends with |
 //! | [`progress`] | what a command says while it runs |
@@ -17,7 +17,7 @@ pub mod csv;
 pub mod markdown;
 pub mod plan;
 pub mod progress;
-mod settings;
+pub mod settings;
 pub mod svg;
 pub mod terminal;
 

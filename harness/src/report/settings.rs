@@ -8,7 +8,7 @@ use peer_image::node::{Link, OnComplete, Pipeline, Policy};
 
 /// Keys and values of all cells. Where cells differ, the values in the cells' order, each once, parted by commas.
 #[must_use]
-pub(super) fn settings(cells: &[Settings]) -> Vec<(String, String)> {
+pub fn settings(cells: &[Settings]) -> Vec<(String, String)> {
     let mut rows: Vec<(String, Vec<String>)> = Vec::new();
     for (key, value) in cells.iter().flat_map(of_cell) {
         match rows.iter_mut().find(|(it, _)| *it == key) {

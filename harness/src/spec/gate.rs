@@ -366,7 +366,7 @@ fn thresholds<'a>(view: &mut View<'a, '_>, root: &Section<'a>, document: &Docume
         return Some(Vec::new());
     }
     let section = view.names(root, "thresholds")?;
-    let mut thresholds = Vec::new();
+    let mut thresholds: Vec<Threshold> = Vec::new();
     for entry in section.entries {
         let path = section.path_of(&entry.key);
         let Some((_, metric)) = METRICS.iter().find(|(name, _)| *name == entry.key) else {
@@ -385,6 +385,10 @@ fn thresholds<'a>(view: &mut View<'a, '_>, root: &Section<'a>, document: &Docume
                 other => Err(values::misplaced(other, "a condition", "median < 90 s")),
             };
             match read {
+                Ok(again) if thresholds.iter().any(|it| (it.metric, &it.text) == (again.metric, &again.text)) => {
+                    let fault = Fault::new(format!("`{}` twice", again.text)).hint("once is enough");
+                    view.findings.add(node.id, &path, fault);
+                }
                 Ok(threshold) => thresholds.push(threshold),
                 Err(fault) => view.findings.add(node.id, &path, fault),
             }

@@ -16,7 +16,7 @@ pub enum Exit {
     Spec = 3,
     /// The machine cannot run it: no engine, no qdisc, no space.
     Machine = 4,
-    /// A trial failed.
+    /// A trial failed, or nobody completed in any trial of a cell.
     Trial = 10,
     /// A trial is INVALID: something beside the swarm decided its time.
     Invalid = 11,
@@ -67,7 +67,7 @@ impl From<Outcome> for Exit {
             Outcome::Passed => Self::Fine,
             Outcome::Regressed => Self::Regressed,
             Outcome::Crossed => Self::Threshold,
-            Outcome::Failed => Self::Trial,
+            Outcome::Failed | Outcome::NothingMeasured => Self::Trial,
             Outcome::Invalid => Self::Invalid,
             Outcome::NotComparable => Self::NotComparable,
             Outcome::Inconclusive => Self::Inconclusive,

@@ -228,3 +228,33 @@ async fn a_network_that_cannot_be_removed_is_a_warning_with_the_cure_and_no_fail
     bench.command(["clean"]).end().await;
     engine.assert_nothing_left(&run).await;
 }
+
+/// Nobody completes a file of that size from a server that is far too slow for it.
+fn in_vain(name: &'static str, more: &str) -> Experiment {
+    let more = format!("runtime: netns\n{more}");
+    Experiment { name, who: "peers: 3", size: "16 MiB", server: "4 mbit", more, ..Experiment::default() }
+}
+
+#[tokio::test]
+async fn a_run_in_which_all_give_up_is_not_green() {
+    let done = Bench::new(&in_vain("vain", "give_up: 1 s\nassert: [all_completed, all_valid]\n")).run().await;
+    done.ended_with(20);
+    done.said("0 of 3 completed, 3 gave up");
+    done.said("result: crossed");
+    let trial = &done.table("trials.csv")[0];
+    let population = ["to_complete", "completed", "gave_up", "left_before"].map(|column| trial[column].as_str());
+    assert_eq!(population, ["3", "0", "3", "0"]);
+    // Without a word of what was to hold, nothing follows from it either.
+    let done = Bench::new(&in_vain("vainer", "give_up: 1 s\n")).run().await;
+    done.ended_with(10);
+    done.said("result: nothing-measured: nobody completed in any trial");
+}
+
+#[tokio::test]
+async fn a_run_in_which_nobody_is_to_complete_is_not_green() {
+    let churn = "churn: { session: { fixed: { after: 1 s } } }\nassert: all_completed\n";
+    let done = Bench::new(&in_vain("nobody", churn)).run().await;
+    done.ended_with(10);
+    done.said("NO-DATA: ");
+    done.said("result: nothing-measured");
+}

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::completed::is_ended;
 use super::metrics::{PeerRow, TrialRow, Verdict};
 use super::statistics::mean;
 use crate::plan::gate::{Aggregate, Assertion, Metric, Of, Threshold, Unit};
@@ -24,10 +25,29 @@ pub struct CheckRow {
     pub unit: String,
     /// What came of it.
     pub outcome: Check,
-    /// Why there is no number; empty if there is one.
+    /// Why there is no number, or what part of the trials or peers it is about; empty if there is nothing to say.
     pub why: String,
     /// Line of the experiment file where it stands.
     pub line: u32,
+}
+
+impl CheckRow {
+    /// What there is, in words: the number, with as many digits as tell it from its limit, and what it is about.
+    #[must_use]
+    pub fn is(&self) -> String {
+        let Some(value) = self.value else { return self.why.clone() };
+        let digits = (3..=9).find(|digits| {
+            let shown = |number: f64| format!("{number:.digits$}");
+            self.limit.is_none_or(|limit| limit == value || shown(limit) != shown(value))
+        });
+        let unit = match self.unit.as_str() {
+            "s" => " s",
+            "bytes" => " B",
+            _ => "",
+        };
+        let about = if self.why.is_empty() { String::new() } else { format!(" ({})", self.why) };
+        format!("it is {value:.*}{unit}{about}", digits.unwrap_or(9))
+    }
 }
 
 /// What came of a threshold or an assertion.
@@ -86,7 +106,7 @@ fn held_to(threshold: &Threshold, cell: &Cell, trials: &[TrialRow], peers: &[Pee
     let why = match value {
         None => "no valid trial has such a number".to_owned(),
         Some(value) if value.is_infinite() => format!("{never} of {} never completed", values.len()),
-        Some(_) => String::new(),
+        Some(_) => part(cell, trials),
     };
     CheckRow {
         cell: cell.id.clone(),
@@ -109,8 +129,7 @@ fn held_to(threshold: &Threshold, cell: &Cell, trials: &[TrialRow], peers: &[Pee
 /// The numbers of a cell that a threshold is about. What a trial that failed, or a peer in it, was waited for in vain
 /// would have taken longer than any limit: it counts as infinite, or a swarm would be the better the more of it fails.
 fn values(threshold: &Threshold, cell: &Cell, trials: &[TrialRow], peers: &[PeerRow]) -> Vec<f64> {
-    let own: Vec<&TrialRow> =
-        last(cell, trials).filter(|it| matches!(it.verdict, Verdict::Valid | Verdict::Failed)).collect();
+    let own: Vec<&TrialRow> = last(cell, trials).filter(|it| is_ended(it)).collect();
     let each = |of: &dyn Fn(&TrialRow) -> Option<f64>| own.iter().filter_map(|trial| of(trial)).collect();
     let of_peers = |of: &dyn Fn(&PeerRow) -> Option<f64>, all: bool| {
         let is_in = |peer: &&PeerRow| {
@@ -119,7 +138,8 @@ fn values(threshold: &Threshold, cell: &Cell, trials: &[TrialRow], peers: &[Peer
         let waited = |peer: &&PeerRow| peer.to_complete || (all && of(peer).is_some());
         peers.iter().filter(is_in).filter(waited).map(|peer| of(peer).unwrap_or(f64::INFINITY)).collect()
     };
-    let fails = |trial: &TrialRow| trial.verdict == Verdict::Failed;
+    // Where nobody was to complete, nobody failed to.
+    let fails = |trial: &TrialRow| trial.verdict == Verdict::Failed && trial.to_complete > 0;
     match threshold.metric {
         Metric::DistributionTime => each(&|trial| match threshold.of {
             Of::Value => trial.distribution_time_s.or(fails(trial).then_some(f64::INFINITY)),
@@ -137,6 +157,19 @@ fn values(threshold: &Threshold, cell: &Cell, trials: &[TrialRow], peers: &[Peer
         Metric::Fairness => each(&|trial| trial.fairness_jain),
         Metric::LostBytes => each(&|trial| Some(trial.lost_bytes as f64)),
     }
+}
+
+/// What part of a cell's trials a number is about, and of the peers, if it is not about all of them.
+fn part(cell: &Cell, trials: &[TrialRow]) -> String {
+    let all = cell.trials.len();
+    let ended: Vec<&TrialRow> = last(cell, trials).filter(|trial| is_ended(trial)).collect();
+    let gave_up: u32 = ended.iter().map(|trial| trial.gave_up).sum();
+    let to_complete: u32 = ended.iter().map(|trial| trial.to_complete).sum();
+    let parts = [
+        (ended.len() < all).then(|| format!("judged on {} of {all} trials", ended.len())),
+        (gave_up > 0).then(|| format!("{gave_up} of {to_complete} peers gave up")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// One number of many, of which some may be infinite; quantiles as [`super::statistics::quantile`] has them.
@@ -159,19 +192,16 @@ fn aggregate(values: &[f64], which: Aggregate) -> Option<f64> {
 }
 
 fn assert(what: Assertion, cell: &Cell, trials: &[TrialRow]) -> CheckRow {
-    let own: Vec<&TrialRow> = trials.iter().filter(|trial| trial.cell == cell.id).collect();
-    let (bad, of): (usize, usize) = match what {
-        Assertion::AllCompleted => {
-            let ended: Vec<&TrialRow> = last(cell, trials).filter(|it| it.verdict != Verdict::Invalid).collect();
-            (ended.iter().filter(|trial| trial.verdict != Verdict::Valid).count(), ended.len())
+    let (outcome, why) = match what {
+        Assertion::AllCompleted => all_completed(cell, trials),
+        Assertion::AllValid => {
+            let own: Vec<&TrialRow> = trials.iter().filter(|trial| trial.cell == cell.id).collect();
+            match (own.iter().filter(|trial| trial.verdict == Verdict::Invalid).count(), own.len()) {
+                (_, 0) => (Check::NoData, "no trial was run".to_owned()),
+                (0, _) => (Check::Met, String::new()),
+                (bad, of) => (Check::Crossed, format!("{bad} of {of} attempts were INVALID")),
+            }
         }
-        Assertion::AllValid => (own.iter().filter(|trial| trial.verdict == Verdict::Invalid).count(), own.len()),
-    };
-    let (outcome, why) = match (what, bad, of) {
-        (_, _, 0) => (Check::NoData, "no trial that is not INVALID".to_owned()),
-        (_, 0, _) => (Check::Met, String::new()),
-        (Assertion::AllCompleted, bad, of) => (Check::Crossed, format!("{bad} of {of} trials did not complete")),
-        (Assertion::AllValid, bad, of) => (Check::Crossed, format!("{bad} of {of} attempts were INVALID")),
     };
     CheckRow {
         cell: cell.id.clone(),
@@ -183,6 +213,25 @@ fn assert(what: Assertion, cell: &Cell, trials: &[TrialRow]) -> CheckRow {
         outcome,
         why,
         line: 0,
+    }
+}
+
+/// Whether every peer completed that was to complete by the schedule, in every trial that is not INVALID.
+fn all_completed(cell: &Cell, trials: &[TrialRow]) -> (Check, String) {
+    let ended: Vec<&TrialRow> = last(cell, trials).filter(|it| it.verdict != Verdict::Invalid).collect();
+    let sum = |of: fn(&TrialRow) -> u32| ended.iter().map(|trial| of(trial)).sum::<u32>();
+    let (to_complete, completed, gave_up) = (sum(|it| it.to_complete), sum(|it| it.completed), sum(|it| it.gave_up));
+    let bad =
+        ended.iter().filter(|trial| trial.verdict != Verdict::Valid || trial.completed < trial.to_complete).count();
+    match (ended.len(), to_complete, bad) {
+        (0, ..) => (Check::NoData, "no trial that is not INVALID".to_owned()),
+        (_, 0, _) => (Check::NoData, "the schedule removes every peer for good: nobody was to complete".to_owned()),
+        (_, _, 0) => (Check::Met, part(cell, trials)),
+        (of, ..) => {
+            let patience = if gave_up > 0 { format!(", {gave_up} gave up") } else { String::new() };
+            let trials = if of > 1 { format!(" in {bad} of {of} trials") } else { String::new() };
+            (Check::Crossed, format!("{completed} of {to_complete} completed{patience}{trials}"))
+        }
     }
 }
 
@@ -251,6 +300,53 @@ mod tests {
         assert_eq!(assert(Assertion::AllCompleted, &cell, &results.trials).outcome, Check::NoData);
         assert_eq!(assert(Assertion::AllValid, &cell, &results.trials).outcome, Check::Crossed);
         assert_eq!(assert(Assertion::AllCompleted, &cell, &[]).outcome, Check::NoData);
+    }
+
+    #[test]
+    fn all_completed_means_all_that_were_to_by_the_schedule() {
+        let cell = cell(Architecture::P2p, 10, 3);
+        let asserted = |change: fn(&mut TrialRow)| {
+            let mut results = textbook();
+            results.trials.iter_mut().filter(|trial| trial.cell == cell.id && trial.repeat == 2).for_each(change);
+            let row = assert(Assertion::AllCompleted, &cell, &results.trials);
+            (row.outcome, row.why)
+        };
+        assert_eq!(asserted(|_| ()), (Check::Met, String::new()));
+        let gave_up = asserted(|trial| (trial.completed, trial.gave_up) = (7, 3));
+        assert_eq!(gave_up, (Check::Crossed, "27 of 30 completed, 3 gave up in 1 of 3 trials".into()));
+        assert_eq!(
+            asserted(|trial| trial.verdict = Verdict::Invalid),
+            (Check::Met, "judged on 2 of 3 trials".to_owned())
+        );
+        // Over nobody nothing is met.
+        let mut nobody = textbook();
+        nobody.trials.iter_mut().for_each(|trial| (trial.to_complete, trial.completed) = (0, 0));
+        assert_eq!(assert(Assertion::AllCompleted, &cell, &nobody.trials).outcome, Check::NoData);
+    }
+
+    #[test]
+    fn a_number_of_a_part_says_of_which() {
+        let mut results = textbook();
+        for trial in results.trials.iter_mut().filter(|trial| trial.cell == "p2p-n10") {
+            (trial.completed, trial.gave_up) = (9, 1);
+            trial.verdict = if trial.repeat == 1 { Verdict::Invalid } else { Verdict::Valid };
+        }
+        let most = threshold(Metric::DistributionTime, Aggregate::Max, 1e9);
+        let row = held(most, &results.trials, &results.peers);
+        let about = "judged on 2 of 3 trials, 2 of 20 peers gave up";
+        assert_eq!((row.outcome, row.why.as_str()), (Check::Met, about));
+        assert!(row.is().ends_with(&format!(" s ({about})")), "{}", row.is());
+    }
+
+    #[test]
+    fn a_number_has_as_many_digits_as_tell_it_from_its_limit() {
+        let mut row = held(threshold(Metric::DistributionTime, Aggregate::Max, 40.0), &[], &[]);
+        (row.value, row.limit, row.unit, row.why) = (Some(1.135_04), Some(1.135), "1".to_owned(), String::new());
+        assert_eq!(row.is(), "it is 1.13504");
+        row.value = Some(1.2);
+        assert_eq!(row.is(), "it is 1.200");
+        row.value = Some(1.135);
+        assert_eq!(row.is(), "it is 1.135");
     }
 
     #[test]

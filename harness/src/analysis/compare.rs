@@ -14,6 +14,7 @@ use std::fmt;
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use super::completed::{self, Completed};
 use super::metrics::{TrialRow, Verdict};
 use crate::plan::gate::{Metric, PAIRS_MIN};
 use crate::plan::{Cell, Plan};
@@ -51,8 +52,12 @@ pub struct ComparisonRow {
     pub confidence_share: Option<f64>,
     /// Largest change for the worse that is none yet.
     pub max_worse_share: f64,
-    /// What follows.
+    /// What follows: of the shares that completed first, then of the times.
     pub verdict: Change,
+    /// Of the peers that were to complete, the share that did, over all trials that are not INVALID.
+    pub completed_share: Option<f64>,
+    /// The same of what it is compared with.
+    pub base_completed_share: Option<f64>,
     /// The smallest change for the worse that so many pairs with such a spread find in nine of ten cases.
     pub detectable_share: Option<f64>,
     /// Pairs after which such a ratio with such a spread would be decided; empty if it is, or if 10,000 were too few.
@@ -87,6 +92,19 @@ impl ComparisonRow {
     #[must_use]
     pub fn is_of_arms(&self) -> bool {
         matches!(self.base, Against::Arm(_))
+    }
+
+    /// That the numbers are about different shares of the peers, if they are: it is said before anything else.
+    #[must_use]
+    pub fn populations(&self) -> Option<String> {
+        let (own, base) = self.completed_share.zip(self.base_completed_share)?;
+        let percent = |share: f64| if share == 1.0 { "100 %".to_owned() } else { format!("{:.1} %", share * 100.0) };
+        let of = match self.base {
+            Against::Arm(_) => "the base",
+            Against::Baseline(_) => "the baseline",
+            Against::Nights(_) => "those nights",
+        };
+        (own != base).then(|| format!("{} of the peers completed, of {of} {}", percent(own), percent(base)))
     }
 
     /// What `pairs` counts: pairs of arms, trials beside a baseline's, or nights.
@@ -273,7 +291,7 @@ pub fn comparisons(plan: &Plan, trials: &[TrialRow]) -> Vec<ComparisonRow> {
         // Of one pair there is a ratio and no interval.
         let mean = estimate.map(|it| it.mean).or_else(|| logs.first().copied());
         let told = estimate.filter(|_| verdict != Change::NoData);
-        ComparisonRow {
+        let mut row = ComparisonRow {
             cell: arm.id.clone(),
             base: Against::Arm(base.id.clone()),
             metric: compare.metric,
@@ -285,6 +303,8 @@ pub fn comparisons(plan: &Plan, trials: &[TrialRow]) -> Vec<ComparisonRow> {
             confidence_share: told.map(|it| 1.0 - it.error),
             max_worse_share: compare.max_worse,
             verdict,
+            completed_share: None,
+            base_completed_share: None,
             detectable_share: told.map(|it| detectable(&it, compare.max_worse)),
             pairs_needed: told
                 .filter(|_| verdict == Change::Inconclusive)
@@ -293,7 +313,10 @@ pub fn comparisons(plan: &Plan, trials: &[TrialRow]) -> Vec<ComparisonRow> {
                 Change::NoData => format!("fewer than {PAIRS_MIN} pairs in which both trials are valid"),
                 _ => String::new(),
             },
-        }
+        };
+        let completed = |cell: &Cell| Completed::of(trials.iter().filter(|trial| trial.cell == cell.id));
+        completed::lay_over(&mut row, completed(base), completed(arm));
+        row
     };
     plan.contests().flat_map(|(base, arms)| arms.into_iter().map(move |arm| of_one(base, arm))).collect()
 }

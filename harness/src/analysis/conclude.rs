@@ -56,13 +56,20 @@ pub fn conclude(cell: &Cell, trial: &Trial, observed: &Observed) -> Measured {
 }
 
 fn verdict(row: &TrialRow, observed: &Observed, invalid: &[Invalid]) -> Verdict {
+    let is_doubted = !invalid.is_empty();
     match row.outcome {
-        TrialOutcome::Completed if invalid.is_empty() => Verdict::Valid,
-        TrialOutcome::Completed => Verdict::Invalid,
-        TrialOutcome::Timeout | TrialOutcome::Unfinishable if !invalid.is_empty() => Verdict::Invalid,
+        TrialOutcome::Completed if is_doubted => Verdict::Invalid,
+        TrialOutcome::Completed => Verdict::Valid,
+        TrialOutcome::Timeout | TrialOutcome::Unfinishable | TrialOutcome::NothingMeasured if is_doubted => {
+            Verdict::Invalid
+        }
+        // What the swarm did stands, unless it was not the swarm that failed.
+        TrialOutcome::Failed if invalid.iter().any(Invalid::is_of_the_infrastructure) => Verdict::Invalid,
         // Its end is there, and what it speaks of is not.
         TrialOutcome::LogIncomplete if observed.outcome.is_some() => Verdict::Invalid,
-        TrialOutcome::Timeout | TrialOutcome::Unfinishable | TrialOutcome::Failed => Verdict::Failed,
+        TrialOutcome::Timeout | TrialOutcome::Unfinishable | TrialOutcome::NothingMeasured | TrialOutcome::Failed => {
+            Verdict::Failed
+        }
         TrialOutcome::Interrupted | TrialOutcome::LogIncomplete => Verdict::BrokenOff,
     }
 }
@@ -82,8 +89,10 @@ fn trial_row(
     let ratio = distribution_time_s.zip(bound.as_ref()).map(|(time, bound)| time / bound.seconds);
     let (outcome, reason) = outcome(cell, observed, peers, distribution_time_s);
 
-    let waited: Vec<&PeerRow> = peers.iter().filter(|peer| peer.to_complete).collect();
-    let times: Vec<f64> = waited.iter().filter_map(|peer| peer.completed_at_s).collect();
+    let wanted: Vec<&PeerRow> = peers.iter().filter(|peer| peer.to_complete).collect();
+    let of_wanted = |outcome| wanted.iter().filter(|peer| peer.outcome == outcome).map(|_| 1).sum();
+    let left_before = peers.iter().filter(|peer| !peer.to_complete && peer.outcome != PeerOutcome::Completed);
+    let times: Vec<f64> = wanted.iter().filter_map(|peer| peer.completed_at_s).collect();
     let downloads: Vec<f64> = peers.iter().filter_map(|peer| peer.download_s).collect();
     let late: Vec<f64> = first_lateness(trial, observed);
     let server_up_bytes = servers(trial).map(|node| peers::sent(observed.node(&node.name))).sum();
@@ -123,8 +132,10 @@ fn trial_row(
         launch_s: launch(trial, observed),
         start_skew_p50_s: median(&late),
         start_skew_max_s: most(&late),
-        to_complete: count(&waited),
-        completed: waited.iter().filter(|peer| peer.outcome == PeerOutcome::Completed).map(|_| 1).sum(),
+        to_complete: count(&wanted),
+        completed: of_wanted(PeerOutcome::Completed),
+        gave_up: of_wanted(PeerOutcome::GaveUp),
+        left_before: left_before.map(|_| 1).sum(),
         completion_median_s: median(&times),
         completion_p90_s: reached(&times, 0.9),
         completion_max_s: most(&times),
@@ -231,7 +242,7 @@ fn link_error(trial: &Trial, observed: &Observed) -> Option<f64> {
 fn outcome(cell: &Cell, observed: &Observed, peers: &[PeerRow], time: Option<f64>) -> (TrialOutcome, String) {
     let missing = || {
         let mut by_outcome: BTreeMap<PeerOutcome, Vec<&str>> = BTreeMap::new();
-        for peer in peers.iter().filter(|peer| peer.to_complete && peer.completed_at_s.is_none()) {
+        for peer in peers.iter().filter(|peer| peer.is_waited_for() && peer.completed_at_s.is_none()) {
             by_outcome.entry(peer.outcome).or_default().push(&peer.node);
         }
         let named = |(outcome, names): (PeerOutcome, Vec<&str>)| {
@@ -244,8 +255,16 @@ fn outcome(cell: &Cell, observed: &Observed, peers: &[PeerRow], time: Option<f64
     };
     match &observed.outcome {
         Some(Outcome::Completed) if time.is_some() => (TrialOutcome::Completed, String::new()),
-        Some(Outcome::Completed) if peers.iter().all(|peer| !peer.to_complete) => {
-            (TrialOutcome::Completed, "no peer was left that was to complete".to_owned())
+        Some(Outcome::Completed) if peers.iter().all(|peer| !peer.is_waited_for()) => {
+            let gave_up = peers.iter().filter(|peer| peer.to_complete).count();
+            let reason = match gave_up {
+                0 => "the schedule removes every peer for good: nobody was to complete".to_owned(),
+                1 => "the one peer that was to complete gave up".to_owned(),
+                gave_up => format!("all {gave_up} peers that were to complete gave up"),
+            };
+            // Downloads of peers that D does not wait for are a measurement, too.
+            let is_measured = gave_up == 0 && peers.iter().any(|peer| peer.completed_at_s.is_some());
+            (if is_measured { TrialOutcome::Completed } else { TrialOutcome::NothingMeasured }, reason)
         }
         Some(Outcome::Completed) => {
             (TrialOutcome::LogIncomplete, format!("no completion time in the log: {}", missing()))

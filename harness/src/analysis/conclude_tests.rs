@@ -255,3 +255,85 @@ fn the_same_log_twice_gives_the_same() {
     let once = measure(&cell, &cell.trials[0], &log.lines);
     assert_eq!(once, measure(&cell, &cell.trials[0], &log.lines));
 }
+
+/// `left` peers of four leave as planned at 10 s, and the next `gave_up` of them lose patience; the rest complete at 40 s.
+fn of_four(left: usize, gave_up: usize) -> (Cell, Log) {
+    let mut cell = p2p(4);
+    let trial = &mut cell.trials[0];
+    let mut log = Log::new();
+    log.gate_open(GO);
+    for i in 0..4 {
+        let name = format!("peer-{}", i + 1);
+        let mut life = log.life(&name, GO - S);
+        life.boot().started(GO, 0).progress(GO + 9 * S, pieces(5));
+        if i < left {
+            life.left(GO + 10 * S, Leave::Planned);
+            trial.nodes[i + 2].to_complete = false;
+            trial.schedule.push(at(10 * S, &name, Action::Leave));
+        } else if i < left + gave_up {
+            life.left(GO + 20 * S, Leave::GaveUp);
+        } else {
+            life.completed(GO + 40 * S);
+        }
+    }
+    log.end(Outcome::Completed);
+    (cell, log)
+}
+
+#[test]
+fn d_names_whom_it_is_about() {
+    let (cell, log) = of_four(1, 1);
+    let row = measure(&cell, &cell.trials[0], &log.lines).trial;
+    assert_eq!((row.to_complete, row.completed, row.gave_up, row.left_before), (3, 2, 1, 1));
+    assert_eq!((row.verdict, row.distribution_time_s), (Verdict::Valid, Some(40.0)));
+}
+
+#[test]
+fn where_nobody_completes_nothing_is_measured() {
+    let of = |left, gave_up| {
+        let (cell, log) = of_four(left, gave_up);
+        let row = measure(&cell, &cell.trials[0], &log.lines).trial;
+        (row.verdict, row.outcome, row.reason)
+    };
+    let failed = |reason: &str| (Verdict::Failed, TrialOutcome::NothingMeasured, reason.to_owned());
+    assert_eq!(of(0, 4), failed("all 4 peers that were to complete gave up"));
+    assert_eq!(of(3, 1), failed("the one peer that was to complete gave up"));
+    let nobody = "the schedule removes every peer for good: nobody was to complete";
+    assert_eq!(of(4, 0), failed(nobody));
+    // Whoever completes before it goes has a download time, and D is of nobody.
+    let mut cell = p2p(1);
+    cell.trials[0].nodes[2].to_complete = false;
+    cell.trials[0].schedule.push(at(50 * S, "peer-1", Action::Leave));
+    let mut log = Log::new();
+    log.life("peer-1", GO - S).boot().started(GO, 0).completed(GO + 40 * S).left(GO + 50 * S, Leave::Planned);
+    log.end(Outcome::Completed);
+    let row = measure(&cell, &cell.trials[0], &log.lines).trial;
+    assert_eq!((row.verdict, row.outcome, row.distribution_time_s), (Verdict::Valid, TrialOutcome::Completed, None));
+    assert_eq!((row.reason.as_str(), row.download_mean_s, row.left_before), (nobody, Some(40.0), 0));
+}
+
+#[test]
+fn what_never_began_or_was_killed_for_its_memory_says_nothing_of_the_swarm() {
+    let cell = p2p(2);
+    let ended = |log: &mut Log| {
+        log.end(Outcome::Failed { reason: "not ready within 60s: `peer-2` (not started)".to_owned() });
+        let row = measure(&cell, &cell.trials[0], &log.lines).trial;
+        (row.verdict, row.invalid)
+    };
+    let mut log = Log::new();
+    log.life("peer-1", GO - S).boot();
+    let never = "it never came to the common start: not ready within 60s: `peer-2` (not started)";
+    assert_eq!(ended(&mut log), (Verdict::Invalid, never.to_owned()));
+    let mut log = Log::new();
+    log.gate_open(GO);
+    log.life("peer-1", GO - S).boot().started(GO, 0);
+    let (node, last) = ("peer-1".to_owned(), Vec::new());
+    log.controller(crate::events::record::Event::Exited { node, code: 137, oom: true, expected: false, last });
+    assert_eq!(ended(&mut log), (Verdict::Invalid, "the kernel killed `peer-1` for its memory".to_owned()));
+    // A peer that dies by itself is the swarm's doing.
+    let mut log = Log::new();
+    log.gate_open(GO);
+    log.life("peer-1", GO - S).boot().started(GO, 0);
+    log.exited("peer-1", 101, false);
+    assert_eq!(ended(&mut log).0, Verdict::Failed);
+}

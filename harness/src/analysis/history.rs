@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::changes;
 use super::compare::{Against, Change, ComparisonRow, POWER, judge, student};
+use super::completed::{self, Completed};
 use super::statistics::{mean, median};
 use super::summary::Analysis;
 use crate::plan::gate::{Compare, Metric};
@@ -88,6 +89,9 @@ pub struct Night {
     pub settings: BTreeMap<String, String>,
     /// What it measured.
     pub cells: Values,
+    /// By cell, how many of the peers that were to complete did; empty in records that do not have it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub completed: BTreeMap<String, Completed>,
 }
 
 impl Night {
@@ -211,6 +215,19 @@ pub fn values(analysis: &Analysis) -> Values {
     analysis.summary.iter().map(|row| (row.cell.clone(), of_cell(&row.cell))).collect()
 }
 
+/// A run's shares of completed peers.
+#[must_use]
+pub fn completed(analysis: &Analysis) -> BTreeMap<String, Completed> {
+    let of_cell = |cell: &str| Completed::of(analysis.trials.iter().filter(|trial| trial.cell == cell));
+    analysis.summary.iter().map(|row| (row.cell.clone(), of_cell(&row.cell))).collect()
+}
+
+/// How many completed of a cell in these runs, as far as they tell.
+fn completed_in<'n>(nights: impl IntoIterator<Item = &'n Night>, cell: &str) -> Completed {
+    let each = nights.into_iter().filter_map(|night| night.completed.get(cell));
+    each.fold(Completed::default(), |sum, night| sum.and(*night))
+}
+
 /// Adds to a run's results what follows from what was before it.
 pub fn look_back(analysis: &mut Analysis, reference: &Reference) {
     let compare = analysis.gate.compare.clone();
@@ -226,6 +243,11 @@ pub fn look_back(analysis: &mut Analysis, reference: &Reference) {
         rows.extend(against_nights(cell, reference, &compare));
         for row in &mut rows {
             acknowledge(row, reference);
+            let before = match row.base {
+                Against::Nights(_) => completed_in(&reference.nights, cell),
+                Against::Baseline(_) | Against::Arm(_) => completed_in(&reference.baseline, cell),
+            };
+            completed::lay_over(row, before, completed_in([&reference.tonight], cell));
         }
         analysis.comparisons.extend(rows);
         let (nights, changes) = levels(cell, metric, reference);
@@ -269,6 +291,8 @@ fn row(cell: &str, base: Against, compare: &Compare, samples: usize) -> Comparis
         confidence_share: None,
         max_worse_share: compare.max_worse,
         verdict: Change::NoData,
+        completed_share: None,
+        base_completed_share: None,
         detectable_share: None,
         pairs_needed: None,
         why: String::new(),

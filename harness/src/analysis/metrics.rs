@@ -26,7 +26,7 @@ pub struct PeerRow {
     pub node: String,
     /// Its class.
     pub class: String,
-    /// Whether D waits for it: by the plan, unless it gave up.
+    /// Whether it was to complete by the schedule. D waits for it unless it gave up (`outcome`).
     pub to_complete: bool,
     /// How it ended.
     pub outcome: PeerOutcome,
@@ -92,6 +92,14 @@ pub struct PeerRow {
     pub lines_lost: u64,
     /// Most that its clock may be off the gate's: `ready.offset_error`.
     pub clock_error_s: Option<f64>,
+}
+
+impl PeerRow {
+    /// Whether D waits for it: it was to complete, and its patience did not end first.
+    #[must_use]
+    pub fn is_waited_for(&self) -> bool {
+        self.to_complete && self.outcome != PeerOutcome::GaveUp
+    }
 }
 
 /// How a peer ended.
@@ -239,15 +247,20 @@ pub struct TrialRow {
     pub start_skew_p50_s: Option<f64>,
     /// The largest of them.
     pub start_skew_max_s: Option<f64>,
-    /// Peers that D waits for.
+    /// Peers that were to complete by the schedule: all but those that it removes for good. D and the bound are over those
+    /// of them that did not give up.
     pub to_complete: u32,
-    /// Those of them that completed.
+    /// Those of `to_complete` that completed.
     pub completed: u32,
-    /// Median completion time of those.
+    /// Those of `to_complete` whose patience ended first.
+    pub gave_up: u32,
+    /// The other peers, which the schedule removes for good, that did not complete before.
+    pub left_before: u32,
+    /// Median completion time of the `completed`.
     pub completion_median_s: Option<f64>,
-    /// Time by which 90 % of those had completed: the least by which at least so many had.
+    /// Time by which 90 % of the `completed` had the file: the least by which at least so many had.
     pub completion_p90_s: Option<f64>,
-    /// Completion time of the last of those: where some did not complete, the D of the survivors.
+    /// Completion time of the last of the `completed`: where some did not complete, the D of the survivors.
     pub completion_max_s: Option<f64>,
     /// Mean time from a peer's own arrival to its completion, over all peers that completed ([`PeerRow::download_s`]).
     pub download_mean_s: Option<f64>,
@@ -324,7 +337,7 @@ pub enum Verdict {
     Valid,
     /// Something beside the swarm may have decided its time.
     Invalid,
-    /// It could not go on, or its time was up.
+    /// It could not go on, its time was up, or nobody completed in it.
     Failed,
     /// The user stopped it, or its log is cut short.
     BrokenOff,
@@ -344,8 +357,10 @@ impl fmt::Display for Verdict {
 /// How a trial ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TrialOutcome {
-    /// Every peer that was to complete did.
+    /// Every peer that D waits for completed.
     Completed,
+    /// It came to its end, and nobody had completed: there was nobody to wait for, or all gave up.
+    NothingMeasured,
     /// The time was up first.
     Timeout,
     /// A piece was nowhere any more, and all who were waited for lacked it.
@@ -362,6 +377,7 @@ impl fmt::Display for TrialOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Completed => "completed",
+            Self::NothingMeasured => "nothing-measured",
             Self::Timeout => "timeout",
             Self::Unfinishable => "unfinishable",
             Self::Failed => "failed",

@@ -12,6 +12,7 @@
 //! | [`validity`] | whether a trial is to be believed |
 //! | [`findings`] | warnings as values, with the number that caused them |
 //! | [`compare`] | arms against each other: ratios, their intervals, verdicts |
+//! | [`completed`] | how many of the peers that were to complete did, and what that means for a comparison |
 //! | [`checks`] | thresholds and assertions |
 //! | [`outcome`] | what a run comes to, in one word |
 //! | [`history`] | a run beside its baseline and the last nights |
@@ -26,6 +27,7 @@ pub mod changes;
 pub mod checks;
 mod churn;
 pub mod compare;
+pub mod completed;
 pub mod conclude;
 pub mod distribution;
 pub mod findings;

@@ -42,7 +42,7 @@ pub(super) fn row(
         attempt: observed.attempt,
         node: node.name.clone(),
         class: node.class.clone(),
-        to_complete: node.to_complete && !gave_up(log),
+        to_complete: node.to_complete,
         outcome,
         reason,
         completed_at_s: completed,
@@ -194,6 +194,10 @@ fn fate(
         return (PeerOutcome::Completed, reason);
     }
     let had = format!("it had {pieces} of {pieces_total} pieces");
+    // Whatever became of its process then: nobody waits for it any more.
+    if let Some((outcome, why)) = patience_ended(node, observed) {
+        return (outcome, format!("{why}; {had}"));
+    }
     let began = log.lives.iter().any(|life| life.started.is_some());
     // Exits and lives come in the same order; a process that never spoke has an exit without a life.
     let exit = log.exits.last().filter(|exit| !exit.expected && log.exits.len() >= log.lives.len());
@@ -262,13 +266,9 @@ fn departure(trial: &Trial, node: &Node, observed: &Observed, last: Option<&Life
     let lost_return = acted.last().filter(|acted| matches!(acted.action, Action::Rejoin(_)));
     let lost_return = lost_return.and_then(|acted| Some(format!("; its return failed: {}", acted.error.as_ref()?)));
     let lost_return = lost_return.unwrap_or_default();
-    if let Some((mono, why @ (Leave::Planned | Leave::GaveUp))) = last.and_then(|life| life.left) {
-        let at = last.and_then(|life| observed.go(&node.name, life)).map(|go| since(mono, go));
-        let when = at.map(|at| format!(" at {at:.1} s")).unwrap_or_default();
-        return Some(match why {
-            Leave::GaveUp => (PeerOutcome::GaveUp, format!("its patience ended{when}")),
-            _ => (PeerOutcome::Left, format!("it left{when} as planned{lost_return}")),
-        });
+    if let Some((mono, Leave::Planned)) = last.and_then(|life| life.left) {
+        let when = last.map(|life| moment(node, observed, life, mono)).unwrap_or_default();
+        return Some((PeerOutcome::Left, format!("it left{when} as planned{lost_return}")));
     }
     let for_good = trial.fate(&node.name).absences.last().copied().filter(|absence| absence.until.is_none());
     if let Some(absence) = for_good.filter(|absence| !absence.how.ends_the_process()) {
@@ -297,6 +297,21 @@ fn departure(trial: &Trial, node: &Node, observed: &Observed, last: Option<&Life
         .any(|event| event.node == node.name && event.at >= kill.planned && matches!(event.action, Action::Rejoin(_)));
     let unseen = if planned_return && lost_return.is_empty() { "; its return was not seen" } else { "" };
     Some((PeerOutcome::Crashed, format!("it was killed at {at:.1} s as planned{lost_return}{unseen}")))
+}
+
+/// When a peer's patience ended before it had the file, if it did.
+fn patience_ended(node: &Node, observed: &Observed) -> Option<(PeerOutcome, String)> {
+    let lives = &observed.node(&node.name).lives;
+    let (life, mono) = lives.iter().find_map(|life| match life.left {
+        Some((mono, Leave::GaveUp)) => Some((life, mono)),
+        _ => None,
+    })?;
+    Some((PeerOutcome::GaveUp, format!("its patience ended{}", moment(node, observed, life, mono))))
+}
+
+/// ` at 12.3 s`; nothing if the common start is not known.
+fn moment(node: &Node, observed: &Observed, life: &Life, mono: u64) -> String {
+    observed.go(&node.name, life).map(|go| format!(" at {:.1} s", since(mono, go))).unwrap_or_default()
 }
 
 /// How far a node came that never began.

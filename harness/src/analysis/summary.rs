@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::bounds::{self, Term};
 use super::checks::{self, CheckRow};
 use super::compare::{self, ComparisonRow};
+use super::completed::{Completed, is_ended};
 use super::distribution::{self, DistributionRow};
 use super::findings::{self, Finding, What};
 use super::flows::{self, TransferRow, UtilisationRow};
@@ -27,8 +28,10 @@ pub struct SummaryRow {
     pub architecture: Architecture,
     /// N.
     pub peers: u32,
-    /// Peers that D waits for: all but those that the schedule removes for good. Of several repeats the fewest.
+    /// Peers that are to complete by the schedule: all but those that it removes for good. Of several repeats the fewest.
     pub to_complete: u32,
+    /// The same, of several repeats the most: repeats draw schedules of their own.
+    pub to_complete_max: u32,
     /// Trials that the plan has, without those that a comparison no longer needed when it was decided.
     pub planned: u32,
     /// Valid trials with a distribution time: what the columns below are over.
@@ -39,12 +42,18 @@ pub struct SummaryRow {
     pub timeout: u32,
     /// Trials in which a piece was nowhere any more.
     pub unfinishable: u32,
+    /// Trials in which nobody completed, although they came to their end.
+    pub nothing_measured: u32,
     /// Trials that could not go on.
     pub failed: u32,
     /// Trials that the user stopped, or whose log is cut short.
     pub broken_off: u32,
     /// Trials that were never run.
     pub not_run: u32,
+    /// Of the peers that were to complete, the share that did, over all trials that are not INVALID and came to an end.
+    pub completed_share: Option<f64>,
+    /// Of the peers that were to complete, those whose patience ended first, over the same trials.
+    pub gave_up: u32,
     /// Standard deviation of the distribution times over their mean: from 2 trials on.
     pub distribution_time_cv: Option<f64>,
     /// Trials whose time is far from the others' ([`outliers`]): flagged, and counted all the same.
@@ -213,6 +222,9 @@ pub struct Contrast {
     pub measured: Option<f64>,
     /// How many times as long its bound is.
     pub bound: Option<f64>,
+    /// The shares of the peers that completed, of client-server and of p2p, where they differ: then the times are of
+    /// different peers.
+    pub completed_shares: Option<(f64, f64)>,
 }
 
 /// Two cells that differ in their runtime alone.
@@ -224,6 +236,8 @@ pub struct Parity {
     pub netns: String,
     /// Medians of D, seconds: in containers, in namespaces.
     pub medians: Option<(f64, f64)>,
+    /// The shares of the peers that completed, where they differ.
+    pub completed_shares: Option<(f64, f64)>,
 }
 
 impl Parity {
@@ -314,7 +328,7 @@ fn classes(cell: &Cell, analysis: &Analysis) -> Vec<ClassRow> {
     let valid: BTreeSet<(u32, u32)> = analysis
         .trials
         .iter()
-        .filter(|trial| trial.cell == cell.id && matches!(trial.verdict, Verdict::Valid | Verdict::Failed))
+        .filter(|trial| trial.cell == cell.id && is_ended(trial))
         .map(|trial| (trial.repeat, trial.attempt))
         .collect();
     let of_class = |class: &str| {
@@ -371,6 +385,7 @@ fn summary_row(cell: &Cell, trials: &[TrialRow], is_decided: bool) -> SummaryRow
     let own = || all.iter().filter(|trial| trial.verdict != Verdict::Invalid);
     let ended = |how: &[TrialOutcome]| count(own().filter(|trial| how.contains(&trial.outcome)).count());
     let every = |field: fn(&TrialRow) -> Option<f64>| -> Vec<f64> { all.iter().filter_map(|it| field(it)).collect() };
+    let completed = Completed::of(all.iter().copied());
     let times = of(|trial| trial.distribution_time_s);
     let interval = median_interval(&times);
     let run: BTreeSet<u32> = all.iter().map(|trial| trial.repeat).collect();
@@ -387,14 +402,18 @@ fn summary_row(cell: &Cell, trials: &[TrialRow], is_decided: bool) -> SummaryRow
         architecture: cell.settings.architecture,
         peers: cell.settings.peers(),
         to_complete: count(cell.trials.iter().map(waited_for).min().unwrap_or(0)),
+        to_complete_max: count(cell.trials.iter().map(waited_for).max().unwrap_or(0)),
         planned,
         completed: count(times.len()),
         invalid: count(all.iter().filter(|trial| trial.verdict == Verdict::Invalid).count()),
         timeout: ended(&[TrialOutcome::Timeout]),
         unfinishable: ended(&[TrialOutcome::Unfinishable]),
+        nothing_measured: ended(&[TrialOutcome::NothingMeasured]),
         failed: ended(&[TrialOutcome::Failed]),
         broken_off: ended(&[TrialOutcome::Interrupted, TrialOutcome::LogIncomplete]),
         not_run: never_run,
+        completed_share: completed.share(),
+        gave_up: all.iter().filter(|trial| is_ended(trial)).map(|trial| trial.gave_up).sum(),
         distribution_time_cv: variation(&times),
         outliers: count(outliers(&times).into_iter().filter(|is| *is).count()),
         distribution_time_median_s: median(&times),
@@ -489,8 +508,14 @@ fn parities(plan: &Plan, summary: &[SummaryRow]) -> Vec<Parity> {
             docker: docker.cell.clone(),
             netns: netns.cell.clone(),
             medians: docker.distribution_time_median_s.zip(netns.distribution_time_median_s),
+            completed_shares: unequal(docker, netns),
         })
         .collect()
+}
+
+/// The shares of the peers that completed in two cells, where they differ.
+fn unequal(a: &SummaryRow, b: &SummaryRow) -> Option<(f64, f64)> {
+    a.completed_share.zip(b.completed_share).filter(|(a, b)| a != b)
 }
 
 fn contrasts(plan: &Plan, summary: &[SummaryRow]) -> Vec<Contrast> {
@@ -508,6 +533,7 @@ fn contrasts(plan: &Plan, summary: &[SummaryRow]) -> Vec<Contrast> {
             peers: p2p.peers,
             measured: times(client_server.distribution_time_median_s, p2p.distribution_time_median_s),
             bound: times(client_server.bound_s, p2p.bound_s),
+            completed_shares: unequal(client_server, p2p),
         })
         .collect()
 }

@@ -125,6 +125,16 @@ pub enum Invalid {
         /// By so much, seconds.
         seconds: f64,
     },
+    /// The trial failed before its common start: nothing of the swarm was seen.
+    NotStarted {
+        /// Why, with the nodes' names.
+        reason: String,
+    },
+    /// The kernel killed a node for its memory.
+    OutOfMemory {
+        /// The node.
+        node: String,
+    },
     /// The log is not whole.
     LinesLost {
         /// Lines that are missing.
@@ -224,12 +234,21 @@ impl fmt::Display for Invalid {
                 write!(f, "a planned departure or return came {seconds:.2} s late, the limit is {limit} s")
             }
             Self::ClockStepped { seconds } => write!(f, "the host's clock jumped by {seconds:+.3} s"),
+            Self::NotStarted { reason } => write!(f, "it never came to the common start: {reason}"),
+            Self::OutOfMemory { node } => write!(f, "the kernel killed `{node}` for its memory"),
             Self::LinesLost { lines } => write!(f, "{lines} lines are missing from the log"),
             Self::Unfollowed { node, reason } => write!(f, "the output of `{node}` was lost: {reason}"),
             Self::NotConserved { from, to, sent, received } => {
                 write!(f, "`{from}` sent {sent} bytes to `{to}`, which received {received}")
             }
         }
+    }
+}
+
+impl Invalid {
+    /// Whether it is why a trial failed, and not merely what was wrong beside: then not the swarm failed.
+    pub(super) fn is_of_the_infrastructure(&self) -> bool {
+        matches!(self, Self::NotStarted { .. } | Self::OutOfMemory { .. } | Self::Unfollowed { .. })
     }
 }
 
@@ -256,6 +275,7 @@ pub(super) fn judge(limits: &Validity, trial: &Trial, observed: &Observed, row: 
         }
         processes(limits, &node.name, log, longest_freeze(trial, &node.name), &mut found);
     }
+    infrastructure(observed, &mut found);
     host(limits, row, &mut found);
     times(limits, observed, row, &mut found);
     if row.lines_lost > 0 {
@@ -361,6 +381,17 @@ fn processes(limits: &Validity, node: &str, log: &NodeLog, frozen: f64, found: &
     if let Some(seconds) = longest.map(|ns| seconds(*ns)).filter(|it| *it > limits.stall + frozen) {
         found.push(Invalid::Stalled { node: node.to_owned(), seconds });
     }
+}
+
+/// What failed before there was a swarm, and what was killed in it.
+fn infrastructure(observed: &Observed, found: &mut Vec<Invalid>) {
+    let mut lives = observed.nodes.values().flat_map(|log| &log.lives);
+    let began = observed.gate_open.is_some() || lives.any(|life| life.started.is_some());
+    if let Some(Outcome::Failed { reason }) = observed.outcome.as_ref().filter(|_| !began) {
+        found.push(Invalid::NotStarted { reason: reason.clone() });
+    }
+    let killed = observed.nodes.iter().filter(|(_, log)| log.exits.iter().any(|exit| exit.oom));
+    found.extend(killed.map(|(node, _)| Invalid::OutOfMemory { node: node.clone() }));
 }
 
 fn host(limits: &Validity, row: &TrialRow, found: &mut Vec<Invalid>) {

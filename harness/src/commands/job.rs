@@ -12,17 +12,17 @@ use crate::report::ci;
 /// Most of a job's page that is filled, bytes: what is longer than 1 MiB is not shown at all.
 const PAGE_MAX: usize = 900_000;
 
-/// Tells what is to be told. A page that cannot be written to is no reason to fail: what it would say is in the report.
-pub(super) fn tell(analysis: &Analysis, file: &Path) {
+/// Tells what is to be told; `error` is why the run could not go on, if that is so. A page that cannot be written to is no reason to fail: what it would say is in the report.
+pub(super) fn tell(analysis: &Analysis, file: &Path, error: Option<&str>) {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     if set("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
         let named = in_workspace(file, set("GITHUB_WORKSPACE").map(PathBuf::from).as_deref());
-        for annotation in ci::annotations(analysis) {
+        for annotation in error.map(ci::broken_off).into_iter().chain(ci::annotations(analysis)) {
             say(annotation.github(&named));
         }
     }
     if let Some(page) = set("GITHUB_STEP_SUMMARY").map(PathBuf::from)
-        && let Err(error) = append(&page, analysis)
+        && let Err(error) = append(&page, analysis, error)
     {
         complain(format_args!("warning: the job's page `{}` cannot be written to: {error}", page.display()));
     }
@@ -36,11 +36,11 @@ fn in_workspace(file: &Path, workspace: Option<&Path>) -> String {
 }
 
 /// Appends to the page what there is room for.
-fn append(page: &Path, analysis: &Analysis) -> std::io::Result<()> {
+fn append(page: &Path, analysis: &Analysis, error: Option<&str>) -> std::io::Result<()> {
     let mut file = OpenOptions::new().create(true).append(true).open(page)?;
     let taken = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
     let room = PAGE_MAX.saturating_sub(taken);
-    file.write_all(ci::digest(analysis, room).as_bytes())
+    file.write_all(ci::digest(analysis, error, room).as_bytes())
 }
 
 #[cfg(test)]
@@ -61,11 +61,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let page = dir.path().join("page.md");
         for _ in 0..2 {
-            append(&page, &compared()).unwrap();
+            append(&page, &compared(), None).unwrap();
         }
         assert_eq!(std::fs::read_to_string(&page).unwrap().matches("## textbook: regressed").count(), 2);
         std::fs::write(&page, "x".repeat(PAGE_MAX)).unwrap();
-        append(&page, &compared()).unwrap();
+        append(&page, &compared(), None).unwrap();
         assert!(std::fs::metadata(&page).unwrap().len() <= PAGE_MAX as u64 + 64);
     }
 }

@@ -339,6 +339,7 @@ pub fn look_back(dir: &Path, analysis: &mut Analysis) -> Result<(), ResultsError
     if path.exists() {
         let mut reference: Reference = read(&path, super::store::VERSION)?;
         reference.tonight.cells = history::values(analysis);
+        reference.tonight.completed = history::completed(analysis);
         history::look_back(analysis, &reference);
     }
     Ok(())

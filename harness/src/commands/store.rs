@@ -315,9 +315,10 @@ pub(super) fn night(
         run: manifest.run.clone(),
         commit: commit.or_else(|| said(COMMIT)).map_or_else(found_commit, str::to_owned),
         at: manifest.started.clone(),
-        outcome: outcome(analysis).to_string(),
+        outcome: outcome(analysis).outcome.to_string(),
         settings: settings(plan),
         cells: history::values(analysis),
+        completed: history::completed(analysis),
     }
 }
 

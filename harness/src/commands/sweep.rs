@@ -73,7 +73,9 @@ impl Sweep<'_> {
         if kept.is_ok() {
             say(format_args!("report: {}", self.run.dir.join("report.md").display()));
         }
-        job::tell(&analysis, self.file);
+        let error = [ended.as_ref().err().map(ToString::to_string), kept.as_ref().err().map(ToString::to_string)];
+        let error = error.into_iter().flatten().next();
+        job::tell(&analysis, self.file, error.as_deref());
         ended?;
         kept?;
         compared?;
@@ -81,7 +83,7 @@ impl Sweep<'_> {
         Ok(match signal {
             Some(Signal::Interrupt) => Exit::Interrupted,
             Some(Signal::Terminate) => Exit::Terminated,
-            None => outcome(&analysis).into(),
+            None => outcome(&analysis).outcome.into(),
         })
     }
 

@@ -16,11 +16,11 @@ mod testcases;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use self::digest::{Annotation, annotations, digest};
+pub use self::digest::{Annotation, annotations, broken_off, digest};
 pub use self::metrics::metrics;
 pub use self::testcases::junit;
 use super::Facts;
-use crate::analysis::outcome::outcome;
+use crate::analysis::outcome::{RunOutcome, outcome};
 use crate::analysis::summary::Analysis;
 
 /// Version of `summary.json`; a change of meaning raises it.
@@ -37,8 +37,11 @@ pub struct Summary {
     pub run: String,
     /// Seed of all random choices.
     pub seed: u64,
-    /// `passed`, `regressed`, `crossed` (a threshold), `failed` (a trial), `invalid`, `not-comparable` or `inconclusive`.
+    /// `passed`, `regressed`, `crossed` (a threshold), `nothing-measured`, `failed` (a trial), `invalid`, `not-comparable` or
+    /// `inconclusive`.
     pub outcome: String,
+    /// Why, in one sentence.
+    pub reason: String,
     /// Its cells, in the plan's order.
     pub cells: Vec<CellSummary>,
     /// Arms against the base, and the run against its baseline.
@@ -62,6 +65,10 @@ pub struct CellSummary {
     pub completed: u32,
     /// Attempts that are INVALID.
     pub invalid: u32,
+    /// Of the peers that were to complete, the share that did, over all trials that are not INVALID.
+    pub completed_share: Option<f64>,
+    /// Peers that were to complete and whose patience ended first, over the same trials.
+    pub gave_up: u32,
     /// D of each valid trial, seconds.
     pub distribution_times_s: Vec<f64>,
     /// Their median.
@@ -99,6 +106,10 @@ pub struct ComparisonSummary {
     pub max_worse: f64,
     /// The smallest change for the worse that would have been found in nine of ten cases, as a share.
     pub detectable: Option<f64>,
+    /// Of the peers that were to complete, the share that did, over all trials that are not INVALID.
+    pub completed_share: Option<f64>,
+    /// The same of what it is compared with.
+    pub base_completed_share: Option<f64>,
     /// What else is to be said of it; empty if nothing is.
     pub why: String,
 }
@@ -120,7 +131,7 @@ pub struct CheckSummary {
     pub limit: Option<f64>,
     /// `s`, `bytes` or `1`.
     pub unit: String,
-    /// Why there is no value; empty if there is.
+    /// Why there is no value, or what part of the trials or peers it is about; empty if there is nothing to say.
     pub why: String,
     /// Line of the experiment file.
     pub line: u32,
@@ -136,6 +147,8 @@ pub fn summary(analysis: &Analysis, facts: &Facts) -> String {
         planned: row.planned,
         completed: row.completed,
         invalid: row.invalid,
+        completed_share: row.completed_share,
+        gave_up: row.gave_up,
         distribution_times_s: analysis.times(&row.cell),
         distribution_time_median_s: row.distribution_time_median_s,
         distribution_time_cv: row.distribution_time_cv,
@@ -154,6 +167,8 @@ pub fn summary(analysis: &Analysis, facts: &Facts) -> String {
         high: row.high_ratio,
         max_worse: row.max_worse_share,
         detectable: row.detectable_share,
+        completed_share: row.completed_share,
+        base_completed_share: row.base_completed_share,
         why: row.why.clone(),
     });
     let checks = analysis.checks.iter().map(|row| CheckSummary {
@@ -167,12 +182,14 @@ pub fn summary(analysis: &Analysis, facts: &Facts) -> String {
         why: row.why.clone(),
         line: row.line,
     });
+    let RunOutcome { outcome, reason } = outcome(analysis);
     let summary = Summary {
         version: VERSION,
         experiment: analysis.name.clone(),
         run: facts.run.clone(),
         seed: analysis.seed,
-        outcome: outcome(analysis).to_string(),
+        outcome: outcome.to_string(),
+        reason,
         cells: cells.collect(),
         comparisons: comparisons.collect(),
         checks: checks.collect(),
@@ -211,11 +228,11 @@ mod tests {
 
     #[test]
     fn the_digest_says_what_happened_and_is_never_too_long() {
-        insta::assert_snapshot!(digest(&compared(), 900_000));
+        insta::assert_snapshot!(digest(&compared(), None, 900_000));
         let mut many = compared();
         let row = many.checks[0].clone();
         many.checks.extend(std::iter::repeat_n(row, 20_000));
-        let text = digest(&many, 100_000);
+        let text = digest(&many, None, 100_000);
         assert!(text.len() <= 100_000 && text.contains("more"), "{}", text.len());
     }
 

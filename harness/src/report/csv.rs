@@ -62,7 +62,7 @@ const DISTRIBUTION: &[Column<DistributionRow>] = columns!(DistributionRow:
 const TRIALS: &[Column<TrialRow>] = columns!(TrialRow:
     cell, architecture, peers, repeat, attempt, verdict, invalid, outcome, reason, distribution_time_s, bound_s,
     bound_payload_s, binding_term, head_start_s, ratio, payload_ratio, efficiency, launch_s, start_skew_p50_s, start_skew_max_s, to_complete, completed,
-    completion_median_s, completion_p90_s, completion_max_s, download_mean_s, download_median_s,
+    gave_up, left_before, completion_median_s, completion_p90_s, completion_max_s, download_mean_s, download_median_s,
     file_lost_at_s, pieces_lost, lost_bytes, server_up_bytes, peers_up_bytes, peers_down_bytes,
     offload_share, duplicate_share, idle_uninterested_share, idle_choked_share, idle_unrequested_share, absent_share,
     fairness_jain, overhead_share, link_error_max_share, host_busy_share, host_busy_max_share, host_softirq_max_share,
@@ -70,7 +70,8 @@ const TRIALS: &[Column<TrialRow>] = columns!(TrialRow:
     churn_planned, churn_executed, churn_failed, churn_late_p50_s, churn_late_max_s, rejoins);
 
 const SUMMARY: &[Column<SummaryRow>] = columns!(SummaryRow:
-    cell, architecture, peers, to_complete, planned, completed, invalid, timeout, unfinishable, failed, broken_off, not_run,
+    cell, architecture, peers, to_complete, to_complete_max, planned, completed, invalid, timeout, unfinishable, nothing_measured,
+    failed, broken_off, not_run, completed_share, gave_up,
     distribution_time_cv, outliers,
     distribution_time_median_s,
     distribution_time_min_s, distribution_time_max_s, distribution_time_low_s, distribution_time_high_s, download_mean_s, bound_s,
@@ -86,7 +87,7 @@ const THEORY: &[Column<TheoryRow>] = columns!(TheoryRow:
 
 const COMPARISONS: &[Column<ComparisonRow>] = columns!(ComparisonRow:
     cell, base, metric, pairs, pairs_planned, ratio, low_ratio, high_ratio, confidence_share, max_worse_share, verdict,
-    detectable_share, pairs_needed, why);
+    completed_share, base_completed_share, detectable_share, pairs_needed, why);
 
 const HISTORY: &[Column<NightRow>] = columns!(NightRow:
     cell, metric, run, at, commit, trials, least_s, median_s, most_s, level_s, baseline_s);

@@ -8,7 +8,8 @@ use super::{COMPLETIONS, Facts, OVER_N, UTILISATION};
 use crate::analysis::bounds::{PAYLOAD_SHARE, SEGMENT_FRAME, SEGMENT_PAYLOAD};
 use crate::analysis::distribution;
 use crate::analysis::metrics::{PeerOutcome, PeerRow, TrialRow};
-use crate::analysis::summary::{Analysis, SummaryRow};
+use crate::analysis::outcome::{RunOutcome, outcome};
+use crate::analysis::summary::{Analysis, Contrast, Parity, SummaryRow};
 use crate::plan::Architecture;
 
 mod churn;
@@ -52,7 +53,10 @@ const HOW_TO_READ: &str = "
 ## How to read this
 
 - **Distribution time D**: from the common start of all nodes to the moment when the last peer that was to complete
-  had the whole file, each piece's SHA-1 verified. A trial in which one of them did not complete has no D.
+  had the whole file, each piece's SHA-1 verified. A trial in which one of them did not complete has no D. Peers **to
+  complete** are all but those that the schedule removes for good (of these, **left before** counts those without the
+  file). D, its bound and completion times are over those of them that did not give up: where shares of completed
+  peers differ, times are of different peers, and a smaller share is never an improvement.
 - **Bound**: the least D that the links allow (Kurose & Ross, *Computer Networking*, §2.5). N peers, a file of F bits,
   uploads u_s (server) and u_i (peer i), the lowest download rate d_min:
   client-server max{N·F/u_s, F/d_min}; p2p max{F/u_s, F/d_min, N·F/(u_s + Σu_i)}. **Binds** names the largest term.
@@ -116,11 +120,8 @@ impl Page {
 
 /// The result in a sentence per architecture, for the cells of its largest N: one, or the quickest and the slowest.
 fn answer(page: &mut Page, analysis: &Analysis) {
-    let unfinished: u32 = analysis.summary.iter().map(|row| row.broken_off + row.not_run).sum();
-    if unfinished > 0 {
-        let planned: u32 = analysis.summary.iter().map(|row| row.planned).sum();
-        page.line(format!("*This run did not come to its end: {unfinished} of {planned} trials are missing.*\n"));
-    }
+    let RunOutcome { outcome, reason } = outcome(analysis);
+    page.line(format!("*{outcome}*: {}.\n", escaped(&reason)));
     let mut told = false;
     for architecture in [Architecture::P2p, Architecture::ClientServer] {
         let done =
@@ -148,8 +149,14 @@ fn answer(page: &mut Page, analysis: &Analysis) {
 
 fn result(analysis: &Analysis, row: &SummaryRow) -> String {
     let (time, ratio) = (number(row.distribution_time_median_s, 1), number(row.payload_ratio, 2));
-    let contrast = analysis.contrasts.iter().find(|it| it.p2p == row.cell).and_then(|it| it.measured);
-    let contrast = contrast.map(|it| format!("; client-server took {it:.2} times as long")).unwrap_or_default();
+    let contrast = analysis.contrasts.iter().find(|it| it.p2p == row.cell).and_then(|it| Some((it, it.measured?)));
+    let contrast = contrast.map(|(it, measured)| {
+        let shares = it.completed_shares.map(|(other, own)| {
+            format!(" (of different peers: {} completed, here {})", percent(Some(other)), percent(Some(own)))
+        });
+        format!("; client-server took {measured:.2} times as long{}", shares.unwrap_or_default())
+    });
+    let contrast = contrast.unwrap_or_default();
     format!("`{}` (N = {}): **{time} s**, {ratio} times the bound at payload rate{contrast}", row.cell, row.peers)
 }
 
@@ -168,7 +175,7 @@ fn cells(page: &mut Page, analysis: &Analysis) {
         vec![
             format!("`{}`", row.cell),
             row.peers.to_string(),
-            row.to_complete.to_string(),
+            range(row.to_complete, row.to_complete_max),
             number(row.bound_s, 2),
             number(row.bound_payload_s, 2),
             row.binding_term.map(|term| term.formula().to_owned()).unwrap_or_default(),
@@ -184,7 +191,7 @@ fn cells(page: &mut Page, analysis: &Analysis) {
     let headings = [
         "cell",
         ">N",
-        ">D waits for",
+        ">to complete",
         ">bound, s",
         ">bound at payload rate, s",
         "binds",
@@ -197,6 +204,11 @@ fn cells(page: &mut Page, analysis: &Analysis) {
         ">start skew max, ms",
     ];
     page.table(&headings, analysis.summary.iter().map(row));
+}
+
+/// `8`, or `6 – 8` where repeats differ.
+fn range(least: u32, most: u32) -> String {
+    if least == most { least.to_string() } else { format!("{least} – {most}") }
 }
 
 /// Median, range, and the median's interval where there is one.
@@ -224,6 +236,22 @@ fn contrasts(page: &mut Page, analysis: &Analysis) {
         cells.into_iter().chain(numbers).collect()
     });
     page.table(&["client-server", "p2p", ">N", ">measured", ">by the bounds"], rows);
+    let of = |it: &Contrast| (it.client_server.clone(), it.p2p.clone(), it.completed_shares);
+    different_peers(page, analysis.contrasts.iter().map(of));
+}
+
+/// Of cells whose shares of completed peers differ the times are of different peers.
+fn different_peers(page: &mut Page, pairs: impl Iterator<Item = (String, String, Option<(f64, f64)>)>) {
+    let lines: Vec<String> = pairs
+        .filter_map(|(one, other, shares)| {
+            let (own, others) = shares?;
+            let (own, others) = (percent(Some(own)), percent(Some(others)));
+            Some(format!("- Not of the same peers: in `{one}` {own} of them completed, in `{other}` {others}."))
+        })
+        .collect();
+    if !lines.is_empty() {
+        page.line(lines.join("\n") + "\n");
+    }
 }
 
 fn parities(page: &mut Page, analysis: &Analysis) {
@@ -242,6 +270,8 @@ fn parities(page: &mut Page, analysis: &Analysis) {
         ]
     });
     page.table(&["containers", "namespaces", ">containers, s", ">namespaces, s", ">difference"], rows);
+    let of = |it: &Parity| (it.docker.clone(), it.netns.clone(), it.completed_shares);
+    different_peers(page, analysis.parities.iter().map(of));
 }
 
 /// The distribution of the peers' completion times, at some shares.
@@ -252,7 +282,7 @@ fn completions(page: &mut Page, analysis: &Analysis) {
     }
     page.line("## When the peers had the file\n");
     page.line(
-        "When so many of the peers that D waits for had it, in seconds after the common start, all trials that are",
+        "When so many of the peers that were to complete had it, in seconds after the common start, all trials that are",
     );
     page.line("not INVALID together; `–` where so many never had. `distribution.csv` has every step.\n");
     let rows = analysis.summary.iter().map(|row| {
@@ -372,7 +402,7 @@ fn incomplete(page: &mut Page, analysis: &Analysis) {
             format!("`{}`", peer.cell),
             attempt(peer.repeat, peer.attempt),
             format!("`{}`", peer.node),
-            if peer.to_complete { "yes" } else { "no" }.to_owned(),
+            if peer.is_waited_for() { "yes" } else { "no" }.to_owned(),
             peer.outcome.to_string(),
             peer.reason.clone(),
         ]
@@ -432,6 +462,8 @@ fn trials(page: &mut Page, analysis: &Analysis) {
             number(row.ratio, 3),
             number(row.payload_ratio, 3),
             format!("{}/{}", row.completed, row.to_complete),
+            row.gave_up.to_string(),
+            row.left_before.to_string(),
             number(row.completion_median_s, 2),
             number(row.completion_p90_s, 2),
             milliseconds(row.start_skew_p50_s),
@@ -450,6 +482,8 @@ fn trials(page: &mut Page, analysis: &Analysis) {
         ">ratio",
         ">payload ratio",
         ">complete",
+        ">gave up",
+        ">left before",
         ">median peer, s",
         ">90 % of peers, s",
         ">skew p50, ms",

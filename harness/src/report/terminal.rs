@@ -6,6 +6,7 @@ use std::fmt::Write;
 use crate::analysis::checks::Check;
 use crate::analysis::compare::Change;
 use crate::analysis::findings::Severity;
+use crate::analysis::outcome::outcome;
 use crate::analysis::summary::{Analysis, SummaryRow};
 
 /// Columns that everything fits into; usual tables fit into 80.
@@ -47,6 +48,8 @@ pub fn summary(analysis: &Analysis) -> String {
         out.push_str(INVALID);
     }
     out.push_str(&gate(analysis));
+    writeln!(out, "\n{}", wrapped(&format!("result: {}", outcome(analysis)), WIDTH))
+        .expect("writing to a string cannot fail");
     out
 }
 
@@ -58,6 +61,7 @@ fn gate(analysis: &Analysis) -> String {
         let interval = interval.map(|(low, high)| format!(" [{}, {}]", signed(low), signed(high))).unwrap_or_default();
         let is_open = row.verdict == Change::Inconclusive;
         let parts = [
+            row.populations(),
             row.ratio.map(|ratio| format!("{} %{interval}", signed(ratio))),
             row.is_of_arms().then(|| format!("{} pairs", row.pairs)),
             row.detectable_share.filter(|_| is_open).map(|share| format!("could have seen {:+.1} %", share * 100.0)),
@@ -68,12 +72,8 @@ fn gate(analysis: &Analysis) -> String {
         format!("{}: {} against {}: {told}", row.verdict.to_string().to_uppercase(), row.cell, row.base)
     });
     let checked = analysis.checks.iter().filter(|row| row.outcome != Check::Met).map(|row| {
-        let is = match row.value {
-            Some(value) => format!("it is {}{}", (value * 1e4).round() / 1e4, if row.unit == "s" { " s" } else { "" }),
-            None => row.why.clone(),
-        };
         let outcome = row.outcome.to_string().to_uppercase();
-        format!("{outcome}: {}: {} {} (line {}): {is}", row.cell, row.metric, row.condition, row.line)
+        format!("{outcome}: {}: {} {} (line {}): {}", row.cell, row.metric, row.condition, row.line, row.is())
     });
     let lines: Vec<String> = compared.chain(checked).map(|line| wrapped(&line, WIDTH)).collect();
     let met = analysis.checks.iter().filter(|row| row.outcome == Check::Met).count();
@@ -132,15 +132,17 @@ fn measured(row: &SummaryRow) -> String {
 
 /// What to think of a cell in a word or two.
 fn verdict(row: &SummaryRow) -> String {
-    if row.ratio.is_some_and(|ratio| ratio < 1.0) {
-        return "BELOW BOUND".to_owned();
-    }
+    let share = row.completed_share.map(|share| format!(", {:.0} % complete", share * 100.0)).unwrap_or_default();
     match (row.completed, row.planned) {
         (0, _) if row.invalid > 0 => "INVALID".to_owned(),
-        (0, _) if row.timeout > 0 => "TIMEOUT".to_owned(),
-        (0, _) if row.failed > 0 => "FAILED".to_owned(),
+        (0, _) if row.timeout > 0 => format!("TIMEOUT{share}"),
+        (0, _) if row.unfinishable > 0 => format!("UNFINISHABLE{share}"),
+        (0, _) if row.failed > 0 => format!("FAILED{share}"),
+        (0, _) if row.nothing_measured > 0 => "nobody completed".to_owned(),
         (0, _) if row.broken_off > 0 => "broken off".to_owned(),
-        (0, _) => "not run".to_owned(),
+        (0, planned) if row.not_run == planned => "not run".to_owned(),
+        // It ran, and the schedule removes everybody: downloads were measured, and no D.
+        (0, _) => "no D".to_owned(),
         (completed, planned) if completed < planned => format!("{completed} of {planned}"),
         _ => "ok".to_owned(),
     }

@@ -2,17 +2,21 @@
 
 use crate::analysis::checks::Check;
 use crate::analysis::compare::Change;
-use crate::analysis::outcome::outcome;
+use crate::analysis::outcome::{Outcome, RunOutcome, outcome};
 use crate::analysis::summary::Analysis;
 use crate::report::markdown::{Page, escaped, number, verdict};
 
-/// What a job's page shows of a run, at most so many bytes of Markdown.
+/// What a job's page shows of a run, at most so many bytes of Markdown; `error` is why it could not go on, if that is so.
 #[must_use]
-pub fn digest(analysis: &Analysis, limit: usize) -> String {
+pub fn digest(analysis: &Analysis, error: Option<&str>, limit: usize) -> String {
     const CUT: &str = "\n… and more: see the report.\n";
     let mut page = Page::default();
-    page.line(format!("## {}: {}\n", analysis.name, outcome(analysis)));
-    page.line(format!("{}\n", escaped(&analysis.question)));
+    let RunOutcome { outcome, reason } = outcome(analysis);
+    match error {
+        Some(error) => page.line(format!("## {}: could not go on\n\n{}\n", analysis.name, escaped(error))),
+        None => page.line(format!("## {}: {outcome}\n\n{}\n", analysis.name, escaped(&reason))),
+    }
+    page.line(format!("*{}*\n", escaped(&analysis.question)));
     verdict(&mut page, analysis);
     let rows = analysis.summary.iter().map(|row| {
         vec![
@@ -60,7 +64,13 @@ impl Annotation {
     }
 }
 
-/// One for each verdict that asks for attention.
+/// Why a run could not go on.
+#[must_use]
+pub fn broken_off(error: &str) -> Annotation {
+    Annotation { is_error: true, line: 1, title: "could not go on".to_owned(), message: error.to_owned() }
+}
+
+/// One for each verdict that asks for attention, and one for what has no row of its own: trials that failed or are INVALID.
 #[must_use]
 pub fn annotations(analysis: &Analysis) -> Vec<Annotation> {
     let line = u32::try_from(analysis.gate.compare.line).unwrap_or(u32::MAX);
@@ -74,7 +84,8 @@ pub fn annotations(analysis: &Analysis) -> Vec<Annotation> {
         line,
         title: format!("{}: {}", row.cell, row.verdict),
         message: format!(
-            "{}{} takes {} times as long as {} ({} to {}, {} {}; at most {:.3})",
+            "{}{}{} takes {} times as long as {} ({} to {}, {} {}; at most {:.3})",
+            row.populations().map(|told| format!("{told}: ")).unwrap_or_default(),
             if row.why.is_empty() { String::new() } else { format!("{}: ", row.why) },
             row.cell,
             number(row.ratio, 3),
@@ -90,10 +101,20 @@ pub fn annotations(analysis: &Analysis) -> Vec<Annotation> {
         is_error: true,
         line: row.line,
         title: format!("{}: {}", row.cell, row.outcome),
-        message: match row.value {
-            Some(value) => format!("{} {}: it is {value:.3} {}", row.metric, row.condition, row.unit),
-            None => format!("{} {}: {}", row.metric, row.condition, row.why),
-        },
+        message: format!("{} {}: {}", row.metric, row.condition, row.is()),
     });
-    compared.chain(checked).collect()
+    let RunOutcome { outcome, reason } = outcome(analysis);
+    let whole = match outcome {
+        Outcome::Failed | Outcome::Invalid | Outcome::NothingMeasured => Some(Annotation {
+            is_error: true,
+            line: 1,
+            title: format!("{}: {outcome}", analysis.name),
+            message: reason,
+        }),
+        // Nothing to say, or said by their rows.
+        Outcome::Passed | Outcome::Regressed | Outcome::Crossed | Outcome::NotComparable | Outcome::Inconclusive => {
+            None
+        }
+    };
+    whole.into_iter().chain(compared).chain(checked).collect()
 }

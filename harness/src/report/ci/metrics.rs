@@ -50,7 +50,7 @@ pub fn metrics(analysis: &Analysis) -> String {
         (format!("{experiment},{}", labels.join(",")), f64::from(u8::from(row.outcome == Check::Met)))
     });
     family(&mut text, "harness_check_met", "", "Whether a threshold or an assertion holds.", checks);
-    let passed = f64::from(u8::from(outcome(analysis) == Outcome::Passed));
+    let passed = f64::from(u8::from(outcome(analysis).outcome == Outcome::Passed));
     family(&mut text, "harness_run_passed", "", "Whether nothing asks for attention.", [(experiment.clone(), passed)]);
     text.push_str("# EOF\n");
     text

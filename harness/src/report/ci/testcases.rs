@@ -4,6 +4,8 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::analysis::checks::Check;
 use crate::analysis::compare::Change;
+use crate::analysis::metrics::{TrialRow, Verdict};
+use crate::analysis::outcome::{Outcome, RunOutcome, outcome};
 use crate::analysis::summary::{Analysis, SummaryRow};
 use crate::report::Facts;
 
@@ -19,11 +21,21 @@ pub fn junit(analysis: &Analysis, facts: &Facts) -> String {
         case.set_classname(format!("harness.{}", analysis.name));
         case
     };
-    suite.add_test_cases(analysis.summary.iter().map(|row| case(format!("{}: trials", row.cell), trials(row))));
+    suite.add_test_case(case("run".to_owned(), whole(analysis)));
+    suite.add_test_cases(analysis.summary.iter().map(|row| {
+        // The first one says what the others are likely to say, too.
+        let bad = |trial: &&TrialRow| trial.cell == row.cell && trial.verdict != Verdict::Valid;
+        let first = analysis.trials.iter().find(bad).map(|trial| match trial.verdict {
+            Verdict::Invalid => trial.invalid.as_str(),
+            Verdict::Failed | Verdict::BrokenOff | Verdict::Valid => trial.reason.as_str(),
+        });
+        case(format!("{}: trials", row.cell), trials(row, first))
+    }));
     suite.add_test_cases(analysis.comparisons.iter().map(|row| {
         let interval = row.low_ratio.zip(row.high_ratio);
         let told = format!(
-            "{} of {} {}, ratio {},{} at most {:.3}",
+            "{}{} of {} {}, ratio {},{} at most {:.3}",
+            row.populations().map(|told| format!("{told}; ")).unwrap_or_default(),
             row.pairs,
             row.pairs_planned,
             row.counted(),
@@ -52,8 +64,7 @@ pub fn junit(analysis: &Analysis, facts: &Facts) -> String {
         case(format!("{}: {} against {}", row.cell, row.metric, row.base), status)
     }));
     suite.add_test_cases(analysis.checks.iter().map(|row| {
-        let is = row.value.map_or(row.why.clone(), |value| format!("it is {value:.6} {}", row.unit));
-        let told = format!("line {}: {is}", row.line);
+        let told = format!("line {}: {}", row.line, row.is());
         let status = match row.outcome {
             Check::Met => TestCaseStatus::success(),
             Check::Crossed => failed(NonSuccessKind::Failure, "crossed", told),
@@ -65,12 +76,24 @@ pub fn junit(analysis: &Analysis, facts: &Facts) -> String {
     report.to_string().expect("XML of texts, from which what XML cannot hold is taken out")
 }
 
-/// Whether all trials of a cell came to something.
-fn trials(row: &SummaryRow) -> TestCaseStatus {
-    let SummaryRow { completed, planned, invalid, timeout, unfinishable, failed: broken, .. } = row;
+/// What the run comes to.
+fn whole(analysis: &Analysis) -> TestCaseStatus {
+    let RunOutcome { outcome, reason } = outcome(analysis);
+    let kind = match outcome {
+        Outcome::Passed => return TestCaseStatus::success(),
+        Outcome::Regressed | Outcome::Crossed | Outcome::Failed | Outcome::Inconclusive => NonSuccessKind::Failure,
+        Outcome::NothingMeasured | Outcome::Invalid | Outcome::NotComparable => NonSuccessKind::Error,
+    };
+    failed(kind, &outcome.to_string(), reason)
+}
+
+/// Whether all trials of a cell came to something; of the first that did not, why.
+fn trials(row: &SummaryRow, first: Option<&str>) -> TestCaseStatus {
+    let SummaryRow { completed, planned, invalid, timeout, unfinishable, nothing_measured, failed: broken, .. } = row;
+    let why = first.map(|why| format!("; the first: {why}")).unwrap_or_default();
     let told = format!(
         "{completed} of {planned} trials completed; {invalid} INVALID, {timeout} timed out, {unfinishable} unfinishable, \
-         {broken} failed"
+         {broken} failed, {nothing_measured} in which nobody completed{why}"
     );
     match completed == planned {
         true => TestCaseStatus::success(),

@@ -65,6 +65,9 @@ fn comparisons(page: &mut Page, analysis: &Analysis) {
     }
     let headings = ["cell", "against", "verdict", ">ratio", ">interval", ">at most", ">pairs", ">could have seen"];
     page.table(&headings, rows.iter().map(row));
+    for (row, told) in rows.iter().filter_map(|row| Some((row, row.populations()?))) {
+        page.line(format!("- `{}` against {}: {told}.", row.cell, row.base));
+    }
     for row in rows.iter().filter(|row| !row.why.is_empty()) {
         page.line(format!("- `{}` against {}: {}.", row.cell, row.base, escaped(&row.why)));
     }
@@ -75,7 +78,8 @@ fn comparisons(page: &mut Page, analysis: &Analysis) {
         };
         page.line(format!("- `{}`: {cure}.", row.cell));
     }
-    if rows.iter().any(|row| !row.why.is_empty() || row.verdict == Change::Inconclusive) {
+    if rows.iter().any(|row| row.populations().is_some() || !row.why.is_empty() || row.verdict == Change::Inconclusive)
+    {
         page.line("");
     }
 }

@@ -258,3 +258,24 @@ async fn a_run_in_which_nobody_is_to_complete_is_not_green() {
     done.said("NO-DATA: ");
     done.said("result: nothing-measured");
 }
+
+#[tokio::test]
+async fn nodes_that_do_not_start_are_tried_again_and_then_said_to_be_what_is_wrong() {
+    // Nobody is ready in so short a time; a CI reads why.
+    let more = "runtime: netns\nretries: 1\nstart_timeout: 1 ms\n".to_owned();
+    let bench =
+        Bench::new(&Experiment { name: "unready", who: "peers: 2", size: "256 KiB", more, ..Experiment::default() });
+    let page = bench.path().join("page.md");
+    let mut command = Command::new(binary::harness());
+    command.args(["run", "experiment.yaml"]).env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", &page);
+    let done = bench.spawn(command).end().await;
+    done.ended_with(11);
+    let attempts: Vec<String> = done.table("trials.csv").into_iter().map(|row| row["verdict"].clone()).collect();
+    assert_eq!(attempts, ["INVALID", "INVALID"], "{done}");
+    let why = "it never came to the common start";
+    let junit = std::fs::read_to_string(done.dir().join("junit.xml")).expect("test cases");
+    let page = std::fs::read_to_string(page).expect("the job's page");
+    let annotated = done.stdout.lines().any(|line| line.starts_with("::error ") && line.contains(why));
+    assert!(annotated && junit.contains(why) && page.contains(why), "{done}\n{junit}\n{page}");
+    assert!(done.stdout.contains("result: invalid: "), "{done}");
+}

@@ -248,7 +248,7 @@ impl fmt::Display for Invalid {
 impl Invalid {
     /// Whether it is why a trial failed, and not merely what was wrong beside: then not the swarm failed.
     pub(super) fn is_of_the_infrastructure(&self) -> bool {
-        matches!(self, Self::NotStarted { .. } | Self::OutOfMemory { .. } | Self::Unfollowed { .. })
+        matches!(self, Self::NotStarted { .. } | Self::OutOfMemory { .. })
     }
 }
 

@@ -22,7 +22,8 @@ const AFTER_HELP: &str = "\
 Exit codes: 0 fine, 1 internal error, 2 usage, 3 the experiment file is wrong (nothing was started),
 4 the machine cannot run it, 10 a trial failed, 11 a trial is INVALID (something beside the swarm may
 have decided its time), 20 a threshold was crossed, 21 slower than the base or the baseline, 22 nothing
-to compare with, 23 nothing decided (where the file asks for it), 130 and 143 stopped, after cleaning up.";
+to compare with, 23 nothing decided (where the file asks for it), 130 stopped by Ctrl-C, 143 stopped by
+SIGTERM or because the terminal was closed (SIGHUP), both after cleaning up.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]

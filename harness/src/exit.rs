@@ -30,7 +30,7 @@ pub enum Exit {
     Inconclusive = 23,
     /// Stopped by SIGINT, after cleaning up.
     Interrupted = 130,
-    /// Stopped by SIGTERM, after cleaning up.
+    /// Stopped by SIGTERM or SIGHUP, after cleaning up.
     Terminated = 143,
 }
 

@@ -50,6 +50,11 @@ async fn sigterm_in_a_transfer_ends_with_143_and_a_report_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_terminal_that_is_closed_ends_with_143_and_a_report_and_leaves_nothing() {
+    stopped_by(Signal::HUP, 143, "sighup").await;
+}
+
+#[tokio::test]
 async fn ctrl_c_while_nodes_are_being_started_leaves_nothing() {
     let engine = Engine::shared().await;
     // Enough nodes that some run, some are being started, and some are still to be.

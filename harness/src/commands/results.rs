@@ -7,12 +7,14 @@
 //! | `manifest.json` | where, when and how it ran, and how it ended |
 //! | `trials/<cell>/<repeat>/events.jsonl` | the log of a trial, or `events.jsonl.gz`; of its second attempt in `<repeat>.2/` |
 //! | `baseline.json` | what it was compared with, if it was |
+//! | `.lock` | empty; held by the process that runs it |
 //! | the rest | derived from these by [`derive()`] |
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -85,6 +87,14 @@ pub enum ResultsError {
     /// It cannot be written.
     #[error("cannot write `{path}`: {source} (hint: {})", cure(source))]
     Write {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It cannot be told whether another process has it.
+    #[error("cannot lock `{path}`: {source} (hint: choose another directory with --out, on another file system)")]
+    Lock {
         /// What.
         path: PathBuf,
         /// Why.
@@ -177,19 +187,54 @@ pub fn create(out: &Path, spec_text: &str, plan: &Plan, facts: Facts) -> Result<
     }
 }
 
-/// Takes hold of a run's directory; `None` if another process has it.
+/// Name of the file that is locked while a process runs the run.
+const LOCK: &str = ".lock";
+
+/// Takes hold of a run's directory; `None` if another process has it. Where there are no locks, that is said once, and it is
+/// gone on without.
 ///
 /// # Errors
-/// If it cannot be told.
+/// If the directory cannot be written, or it cannot be told who has it.
 pub fn lock(dir: &Path) -> Result<Option<File>, ResultsError> {
-    // The file is there anyway, and a lock that dies with its process leaves nothing behind.
-    let path = dir.join("spec.yaml");
-    let file = File::open(&path).map_err(|source| ResultsError::Read { path: path.clone(), source })?;
-    match file.try_lock() {
+    static SAID: Once = Once::new();
+    hold(dir, File::try_lock, |why| {
+        SAID.call_once(|| {
+            super::complain(format_args!(
+                "warning: files cannot be locked in `{}` ({why}): nothing keeps a second process from going on with the same \
+                 run (hint: do not `--resume` a run that is under way)",
+                dir.display()
+            ));
+        });
+    })
+}
+
+/// As [`lock`], with the system's call for it, and with what to do where there are no locks.
+fn hold(
+    dir: &Path,
+    try_lock: impl FnOnce(&File) -> Result<(), TryLockError>,
+    without: impl FnOnce(&io::Error),
+) -> Result<Option<File>, ResultsError> {
+    let path = dir.join(LOCK);
+    // Open for writing: NFS gives an exclusive lock on nothing else. The lock dies with its process, so that the file may
+    // stay: to remove it would let two processes have one each.
+    let file = File::options().create(true).append(true).open(&path);
+    let file = file.map_err(|source| ResultsError::Write { path: path.clone(), source })?;
+    match try_lock(&file) {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(source)) => Err(ResultsError::Read { path, source }),
+        Err(TryLockError::Error(why)) if has_no_locks(&why) => {
+            without(&why);
+            Ok(Some(file))
+        }
+        Err(TryLockError::Error(source)) => Err(ResultsError::Lock { path, source }),
     }
+}
+
+/// Whether a file system says that it has no locks, or none to give now.
+fn has_no_locks(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let without = [Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP, Errno::INVAL, Errno::NOTTY];
+    without.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// What determines a trial, hashed: its settings, nodes, schedule and seed, and the program that the nodes run: of an
@@ -420,4 +465,55 @@ fn json(value: &impl Serialize) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fails_with(errno: rustix::io::Errno) -> impl FnOnce(&File) -> Result<(), TryLockError> {
+        move |_| Err(TryLockError::Error(io::Error::from_raw_os_error(errno.raw_os_error())))
+    }
+
+    #[test]
+    fn a_run_is_held_by_one_and_what_is_held_is_open_for_writing() {
+        let dir = tempfile::tempdir().unwrap();
+        let spec = dir.path().join("spec.yaml");
+        fs::write(&spec, "name: x\n").unwrap();
+        // As it may be kept: nobody need write to it.
+        let mut permissions = fs::metadata(&spec).unwrap().permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(&spec, permissions).unwrap();
+        let held = hold(dir.path(), File::try_lock, |why| panic!("{why}")).unwrap().expect("it is free");
+        // What NFS asks of an exclusive lock.
+        assert_eq!((&held).write(&[]).unwrap(), 0);
+        assert!(
+            rustix::fs::fcntl_getfl(&held).unwrap().intersects(rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::RDWR)
+        );
+        assert!(lock(dir.path()).unwrap().is_none(), "somebody has it");
+        drop(held);
+        assert!(lock(dir.path()).unwrap().is_some(), "a lock dies with who held it");
+    }
+
+    #[test]
+    fn where_there_are_no_locks_it_is_said_and_gone_on_without() {
+        use rustix::io::Errno;
+        let dir = tempfile::tempdir().unwrap();
+        for errno in [Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOSYS] {
+            let mut said = 0;
+            let held = hold(dir.path(), fails_with(errno), |_| said += 1).unwrap();
+            assert!(held.is_some() && said == 1, "{errno}");
+        }
+        let error = hold(dir.path(), fails_with(Errno::IO), |why| panic!("{why}")).unwrap_err().to_string();
+        assert!(
+            error.starts_with("cannot lock `") && error.contains(".lock`: ") && error.contains("(hint: "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_named_with_the_cure() {
+        let error = hold(Path::new("/nowhere/run"), File::try_lock, |_| {}).unwrap_err().to_string();
+        assert!(error.starts_with("cannot write `/nowhere/run/.lock`: ") && error.contains("--out"), "{error}");
+    }
 }

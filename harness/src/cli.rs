@@ -76,7 +76,7 @@ pub enum Command {
     },
     /// Remove what killed runs left on the engine: containers, networks, volumes, old images
     Clean {
-        /// Also what was started on another machine or before the last boot, and every image of ours
+        /// Also what was started on another machine or before the last boot, once its time is up, and every image of ours
         #[arg(long)]
         all: bool,
     },

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use tokio::process::Command;
+
 use crate::bench::{Bench, Experiment};
+use crate::binary;
 use crate::engine::{Engine, Held};
 use crate::node;
 
@@ -88,4 +91,34 @@ async fn a_run_that_was_killed_can_still_be_reported() {
     assert!(rows.iter().all(|row| row["outcome"] != "completed" && !row["reason"].is_empty()), "{rows:?}");
     bench.command(["clean"]).end().await;
     engine.assert_nothing_left(&run).await;
+}
+
+#[tokio::test]
+async fn controllers_that_are_process_1_of_two_namespaces_leave_each_other_alone_and_clean_spares_both() {
+    let engine = Engine::alone().await;
+    let process_1 = |bench: &Bench, arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(binary::harness()).args(arguments);
+        bench.spawn(command)
+    };
+    // The same experiment, so that what they make has the same names in the same second.
+    let benches = [bench("twins"), bench("twins")];
+    let mut twins = benches.each_ref().map(|bench| process_1(bench, &["run", "experiment.yaml"]));
+    let mut runs = Vec::new();
+    for twin in &mut twins {
+        runs.push(twin.begins().await);
+        twin.says(" transfer").await;
+    }
+    // From the machine both are seen; from a third namespace neither is, but their time is not up.
+    for cleaned in [benches[0].command(["clean", "--all"]), process_1(&benches[0], &["clean", "--all"])] {
+        let cleaned = cleaned.end().await;
+        cleaned.said("removed nothing");
+        cleaned.said("of a run that is alive");
+    }
+    for (twin, run) in twins.into_iter().zip(runs) {
+        let done = twin.end().await;
+        done.ended_with(0);
+        assert_eq!(done.table("peers.csv").len(), 3, "{done}");
+        engine.assert_nothing_left(&run).await;
+    }
 }

@@ -34,7 +34,10 @@ async fn remove(all: bool) -> Result<Cleaned, RuntimeError> {
 fn remarks(cleaned: &Cleaned) -> Vec<String> {
     let mut lines = Vec::new();
     if cleaned.alive > 0 {
-        lines.push(format!("left {} containers, networks and volumes of a run that is alive", cleaned.alive));
+        lines.push(format!(
+            "left {} containers, networks and volumes of a run that is alive, or that was started elsewhere and has time left",
+            cleaned.alive
+        ));
     }
     if cleaned.elsewhere > 0 {
         lines.push(format!(

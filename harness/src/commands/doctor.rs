@@ -351,7 +351,7 @@ async fn attempt<R: Runtime>(
     let dir = tempfile::tempdir()
         .map_err(|error| RuntimeError::Machine(format!("no temporary directory: {error} (hint: set TMPDIR)")))?;
     let mut log = Writer::create(dir.path())?;
-    let scope = Scope { run: format!("doctor-{}", std::process::id()), trial: "doctor/1".to_owned() };
+    let scope = Scope::new(format!("doctor-{}", std::process::id()), "doctor/1".to_owned(), cell);
     let identity = Identity { scope, repeat: 1, attempt: 1, key: String::new() };
     let mut silent = |update: trial::Update| {
         if let trial::Update::Warning(message) = update {

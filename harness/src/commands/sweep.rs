@@ -220,10 +220,8 @@ impl Sweep<'_> {
     ) -> Result<(), RunError> {
         let dir = results::trial_dir(&self.run.dir, cell, turn.repeat, attempt);
         let mut log = Writer::create(&dir)?;
-        let scope = Scope {
-            run: self.run.manifest.run.clone(),
-            trial: format!("{}/{}", cell.id, dir.file_name().unwrap_or_default().to_string_lossy()),
-        };
+        let name = format!("{}/{}", cell.id, dir.file_name().unwrap_or_default().to_string_lossy());
+        let scope = Scope::new(self.run.manifest.run.clone(), name, cell);
         let identity = trial::Identity { scope, repeat: turn.repeat, attempt, key };
         let mut show = Onlooker::new(trial, progress);
         let mut observer = |update| show.update(update);

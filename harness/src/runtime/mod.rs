@@ -12,12 +12,13 @@ pub mod trial;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::time::Duration;
 
 use peer_image::node::NodeSpec;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::plan::Client;
+use crate::plan::{Cell, Client};
 
 /// Where nodes can run.
 pub trait Runtime: Send + Sync {
@@ -50,13 +51,34 @@ pub fn client_fact(client: &Client) -> String {
     format!("client.{}", client.label())
 }
 
-/// What everything that a trial makes is labelled with.
+/// What everything that a trial makes is labelled with, and how much there is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     /// The run's id: `harness.run`.
     pub run: String,
     /// The trial within the run: `<cell>/<repeat>`.
     pub trial: String,
+    /// How many nodes there are.
+    pub nodes: u64,
+    /// Longest that the trial may take: whatever is older belongs to nobody any more.
+    pub longest: Duration,
+}
+
+impl Scope {
+    /// Longest that nodes may take to be stopped and removed, and more for each of them.
+    const CLEARING: Duration = Duration::from_secs(60);
+    const CLEARING_EACH: Duration = Duration::from_secs(1);
+
+    /// Of a trial of a cell.
+    #[must_use]
+    pub fn new(run: String, trial: String, cell: &Cell) -> Self {
+        let nodes = cell.trials.iter().map(|trial| trial.nodes.len()).max().unwrap_or(0);
+        let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        let clearing = Self::CLEARING_EACH.saturating_mul(u32::try_from(nodes).unwrap_or(u32::MAX));
+        let longest = [seconds(cell.settings.start_timeout), seconds(cell.settings.timeout), Self::CLEARING, clearing];
+        let longest = longest.into_iter().fold(Duration::ZERO, Duration::saturating_add);
+        Self { run, trial, nodes: nodes as u64, longest }
+    }
 }
 
 /// The nodes of one trial.

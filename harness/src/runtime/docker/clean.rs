@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::client::{Client, ClientError, Labelled};
 use super::owner::{self, Owner, Standing};
-use super::{LABEL_RUN, image};
+use super::{LABEL_RUN, LABEL_UNTIL, image};
 use crate::runtime::RuntimeError;
 
 /// What was found on the engine that bears our labels.
@@ -12,9 +12,9 @@ use crate::runtime::RuntimeError;
 pub struct Leftovers {
     /// What runs left that have ended.
     pub dead: Things,
-    /// What runs left that were started elsewhere or before this machine's last boot: they may be alive.
+    /// What runs left that were started elsewhere or before this machine's last boot, and whose time is up.
     pub elsewhere: Things,
-    /// What runs hold that are alive on this machine: never touched.
+    /// What runs hold that are alive on this machine, or may be elsewhere because their time is not up: never touched.
     pub alive: Things,
 }
 
@@ -52,7 +52,7 @@ pub struct Cleaned {
     pub images: usize,
     /// Containers, networks and volumes that were left alone because their run was started elsewhere.
     pub elsewhere: usize,
-    /// Containers, networks and volumes that were left alone because their run is alive.
+    /// Containers, networks and volumes that were left alone because their run is alive, or may be.
     pub alive: usize,
     /// Why the rest stays.
     pub errors: Vec<String>,
@@ -88,28 +88,33 @@ impl std::fmt::Display for Cleaned {
 /// What there is of ours on the engine, seen by `me`.
 pub(super) async fn leftovers(client: &Client, me: &Owner) -> Result<Leftovers, ClientError> {
     let mut found = Leftovers::default();
+    let now = jiff::Timestamp::now().as_second();
     // Containers hold volumes and networks: they are listed, and removed, first.
     for thing in client.containers(LABEL_RUN).await? {
-        let things = found.of(me, &thing);
+        let things = found.of(me, now, &thing);
         things.containers.push(thing.name);
     }
     for thing in client.networks(LABEL_RUN).await? {
-        let things = found.of(me, &thing);
+        let things = found.of(me, now, &thing);
         things.networks.push(thing.name);
     }
     for thing in client.volumes(LABEL_RUN).await? {
-        let things = found.of(me, &thing);
+        let things = found.of(me, now, &thing);
         things.volumes.push(thing.name);
     }
     Ok(found)
 }
 
 impl Leftovers {
-    fn of(&mut self, me: &Owner, thing: &Labelled) -> &mut Things {
+    /// Where a thing belongs, `now` in seconds since 1970.
+    fn of(&mut self, me: &Owner, now: i64, thing: &Labelled) -> &mut Things {
         let label = thing.labels.get(owner::LABEL).map_or("", String::as_str);
+        let until = thing.labels.get(LABEL_UNTIL).and_then(|until| until.parse::<i64>().ok());
         let things = match me.standing(label) {
             Standing::Alive => &mut self.alive,
             Standing::Dead => &mut self.dead,
+            // Nobody can tell from here, but a trial has an end.
+            Standing::Elsewhere if until.is_some_and(|until| now < until) => &mut self.alive,
             Standing::Elsewhere => &mut self.elsewhere,
         };
         things.runs.extend(thing.labels.get(LABEL_RUN).cloned());
@@ -193,15 +198,22 @@ mod tests {
             labels: Labels::from([(owner::LABEL.into(), owner.to_owned()), (LABEL_RUN.into(), "run".into())]),
         };
         let mut found = Leftovers::default();
-        found.of(&me, &thing(&me.to_string())).containers.push("mine".into());
+        found.of(&me, 1_000, &thing(&me.to_string())).containers.push("mine".into());
         let mut dead = me.to_string();
         dead.push('9');
-        found.of(&me, &thing(&dead)).containers.push("dead".into());
-        found.of(&me, &thing("other:1:2:3")).networks.push("elsewhere".into());
-        found.of(&me, &Labelled { name: "x".into(), labels: Labels::new() }).volumes.push("unlabelled".into());
-        assert_eq!(found.alive.containers, ["mine"]);
+        found.of(&me, 1_000, &thing(&dead)).containers.push("dead".into());
+        found.of(&me, 1_000, &thing("other:1:2:3")).networks.push("elsewhere".into());
+        found.of(&me, 1_000, &Labelled { name: "x".into(), labels: Labels::new() }).volumes.push("unlabelled".into());
+        let until = |until: &str| {
+            let mut labelled = thing("other:1:2:3");
+            labelled.labels.insert(LABEL_UNTIL.into(), until.into());
+            labelled
+        };
+        found.of(&me, 1_000, &until("1001")).containers.push("may be alive".into());
+        found.of(&me, 1_000, &until("1000")).networks.push("its time is up".into());
+        assert_eq!(found.alive.containers, ["mine", "may be alive"]);
         assert_eq!(found.dead.containers, ["dead"]);
-        assert_eq!(found.elsewhere.networks, ["elsewhere"]);
+        assert_eq!(found.elsewhere.networks, ["elsewhere", "its time is up"]);
         assert_eq!(found.elsewhere.volumes, ["unlabelled"]);
     }
 

@@ -325,6 +325,14 @@ impl Client {
         created.map(|_| ()).map_err(|error| ClientError::CreateNetwork { name: name.to_owned(), fault: error.into() })
     }
 
+    /// The subnets of a network.
+    pub(super) async fn subnets(&self, name: &str) -> Result<Vec<String>, ClientError> {
+        let fail = |e: bollard::errors::Error| ClientError::Describe { what: "networks", fault: e.into() };
+        let network = self.docker.inspect_network(name, None).await.map_err(fail)?;
+        let pools = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+        Ok(pools.into_iter().filter_map(|pool| pool.subnet).collect())
+    }
+
     pub(super) async fn remove_network(&self, name: &str) -> Result<(), ClientError> {
         absent(self.docker.remove_network(name).await, &[404])
             .map(|_| ())

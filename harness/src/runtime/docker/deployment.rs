@@ -5,6 +5,7 @@
 //! teardown does not find; and what a killed controller leaves, `clean` finds by the same labels.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 use super::client::{Client, ClientError, Container, Labelled, Labels};
 use super::follow::{Position, follow};
 use super::owner::{self, Owner};
-use super::{LABEL_NODE, LABEL_RUN, LABEL_TRIAL, Program};
+use super::{LABEL_DEPLOYMENT, LABEL_NODE, LABEL_RUN, LABEL_TRIAL, LABEL_UNTIL, Program, room};
 use crate::runtime::{Deployment, Notice, RuntimeError, Scope};
 
 /// Most processes and threads of one node.
@@ -83,16 +84,13 @@ impl DockerDeployment {
         scope: &Scope,
         notices: mpsc::UnboundedSender<Notice>,
     ) -> Result<Self, RuntimeError> {
-        let labels = Labels::from([
-            (LABEL_RUN.to_owned(), scope.run.clone()),
-            (LABEL_TRIAL.to_owned(), scope.trial.clone()),
-            (owner::LABEL.to_owned(), owner.to_string()),
-        ]);
+        let network = unique(scope);
+        let labels = labels(scope, &network, owner, jiff::Timestamp::now());
+        let nodes = scope.nodes;
         let shared = Arc::new(Shared {
             client,
             programs,
-            // Two processes may begin a run of the same experiment in the same second.
-            network: format!("harness-{}-{}-{}", slug(&scope.run), owner.pid(), slug(&scope.trial)),
+            network,
             labels,
             notices,
             lives: Mutex::default(),
@@ -101,9 +99,9 @@ impl DockerDeployment {
         // In a task of its own: if nobody waits for the answer any more, what was made is taken down again.
         let (answer, answered) = tokio::sync::oneshot::channel();
         tokio::spawn(async move {
-            let made = match shared.client.create_network(&shared.network, &shared.labels).await {
+            let made = match shared.make_network(nodes).await {
                 Ok(()) => Ok(Self { shared }),
-                Err(error) => Err(error.into()),
+                Err(error) => Err(error),
             };
             if let Err(Ok(unwanted)) = answer.send(made) {
                 // A teardown that fails here has nobody to tell; the next run finds the rest by its labels.
@@ -118,6 +116,18 @@ impl Shared {
     fn lives(&self) -> MutexGuard<'_, BTreeMap<String, Life>> {
         // Each change of the map is a single insertion or removal: it is right even if a holder panicked.
         self.lives.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the network, if it holds so many nodes.
+    async fn make_network(&self, nodes: u64) -> Result<(), RuntimeError> {
+        self.client.create_network(&self.network, &self.labels).await?;
+        let subnets = self.client.subnets(&self.network).await.map_err(RuntimeError::from);
+        if let Err(why) = subnets.and_then(|subnets| room(&subnets, nodes)) {
+            // What stays is found by its labels.
+            drop(self.client.remove_network(&self.network).await);
+            return Err(why);
+        }
+        Ok(())
     }
 
     fn container(&self, node: &str) -> String {
@@ -328,6 +338,26 @@ impl Deployment for DockerDeployment {
     }
 }
 
+/// A name that nobody else has: two controllers may begin the same experiment in the same second, and each may be process 1
+/// of its container. Engines let two networks have one name.
+fn unique(scope: &Scope) -> String {
+    // Keyed anew by the system's randomness, each time.
+    let token = RandomState::new().hash_one(std::process::id());
+    format!("harness-{}-{token:016x}-{}", slug(&scope.run), slug(&scope.trial))
+}
+
+/// What everything of a trial bears that begins now.
+fn labels(scope: &Scope, network: &str, owner: &Owner, now: jiff::Timestamp) -> Labels {
+    let until = now.as_second().saturating_add(i64::try_from(scope.longest.as_secs()).unwrap_or(i64::MAX));
+    Labels::from([
+        (LABEL_RUN.to_owned(), scope.run.clone()),
+        (LABEL_TRIAL.to_owned(), scope.trial.clone()),
+        (LABEL_DEPLOYMENT.to_owned(), network.to_owned()),
+        (LABEL_UNTIL.to_owned(), until.to_string()),
+        (owner::LABEL.to_owned(), owner.to_string()),
+    ])
+}
+
 /// Longest memory of a node, bytes.
 fn memory(spec: &NodeSpec) -> i64 {
     let held = if spec.storage == Storage::Memory { spec.file.size } else { 0 };
@@ -343,6 +373,20 @@ fn slug(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_same_trial_of_two_processes_has_two_names_and_no_label_in_common_that_removal_goes_by() {
+        let longest = Duration::from_secs(90);
+        let scope = Scope { run: "20261121T040500Z-1a2b3c4d".into(), trial: "p2p-n10/1".into(), nodes: 12, longest };
+        let (a, b) = (unique(&scope), unique(&scope));
+        assert_ne!(a, b);
+        assert!(a.starts_with("harness-20261121T040500Z-1a2b3c4d-") && a.ends_with("-p2p-n10-1"), "{a}");
+        // Even if nothing tells their processes apart.
+        let (owner, now) = (Owner::this_process(), jiff::Timestamp::from_second(1_000).unwrap());
+        let (of_a, of_b) = (labels(&scope, &a, &owner, now), labels(&scope, &b, &owner, now));
+        assert_ne!(of_a, of_b);
+        assert_eq!(of_a[LABEL_UNTIL], "1090");
+    }
 
     #[test]
     fn names_are_made_fit_for_the_engine() {

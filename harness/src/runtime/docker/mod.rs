@@ -42,6 +42,10 @@ pub const LABEL_RUN: &str = "harness.run";
 pub const LABEL_TRIAL: &str = "harness.trial";
 /// Label with the node's name, on its container.
 pub const LABEL_NODE: &str = "harness.node";
+/// Label with what one attempt at a trial has to itself: the name of its network.
+const LABEL_DEPLOYMENT: &str = "harness.deployment";
+/// Label with the moment by which the trial is over, whatever becomes of it: seconds since 1970.
+const LABEL_UNTIL: &str = "harness.until";
 
 /// The oldest API that has all we use.
 const OLDEST_API: (u32, u32) = (1, 40);
@@ -150,7 +154,7 @@ impl Engine {
 
     /// Removes what dead runs of this machine left, and images that the present binary has no use for; with `all`, also
     /// what was started elsewhere or before the last boot, and every image of ours. Never what a run holds that is
-    /// alive on this machine.
+    /// alive on this machine, or may be elsewhere.
     ///
     /// # Errors
     /// If the engine does not list it; what could not be removed is in the result.
@@ -223,9 +227,24 @@ fn pools(pools: &[(String, u8)]) -> String {
 /// without the network's own, the gateway's and the broadcast.
 #[must_use]
 pub fn nodes_per_network(pools: &str) -> u64 {
-    let prefix = |pool: &str| pool.rsplit_once('/')?.1.parse::<u32>().ok().filter(|prefix| (1..=30).contains(prefix));
-    let longest = pools.split(", ").filter_map(prefix).max().unwrap_or(20);
-    (1 << (32 - longest)) - 3
+    pools.split(", ").filter_map(nodes_in).min().unwrap_or((1 << 12) - 3)
+}
+
+/// How many nodes the network holds whose subnet ends in that `/PREFIX`.
+fn nodes_in(subnet: &str) -> Option<u64> {
+    let prefix = subnet.rsplit_once('/')?.1.parse::<u32>().ok().filter(|prefix| (1..=32).contains(prefix))?;
+    Some((1_u64 << (32 - prefix)).saturating_sub(3))
+}
+
+/// Refuses a trial that its network has no addresses for, before a node is started.
+fn room(subnets: &[String], nodes: u64) -> Result<(), RuntimeError> {
+    match subnets.iter().filter_map(|subnet| Some((nodes_in(subnet)?, subnet))).max() {
+        Some((room, subnet)) if room < nodes => Err(RuntimeError::Machine(format!(
+            "the engine made a network of `{subnet}`, which holds {room} nodes: this trial has {nodes}, with tracker and \
+             server (hint: a smaller `size` in `default-address-pools` of the engine's daemon.json, or fewer peers)"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Why there is no engine to work with, and the cure.
@@ -285,7 +304,7 @@ impl From<ClientError> for RuntimeError {
              `harness clean`"
         } else if says("exchange full") {
             "a bridge has 1024 ports: use fewer than 1000 peers"
-        } else if says("net_admin") || says("capabilit") || says("operation not permitted") {
+        } else if says("net_admin") || says("capabilit") || says("apply caps") {
             "nodes need NET_ADMIN in their own network namespace to shape their links: allow `--cap-add NET_ADMIN`"
         } else if fault.io.is_some() {
             "the engine does not answer any more: check that it runs"
@@ -320,6 +339,39 @@ mod tests {
         let own = pools(&[("10.0.0.0/8".to_owned(), 16), ("192.168.0.0/16".to_owned(), 24)]);
         assert_eq!(own, "10.0.0.0/8 by /16, 192.168.0.0/16 by /24");
         assert_eq!(nodes_per_network(&own), 253);
+    }
+
+    #[test]
+    fn a_network_with_too_few_addresses_is_refused_with_its_size_and_the_cure() {
+        let subnets = |subnet: &str| [subnet.to_owned()];
+        assert!(room(&subnets("10.9.0.0/30"), 1).is_ok());
+        for (subnet, holds) in [("10.9.0.0/30", 1), ("10.9.0.0/29", 5), ("10.9.0.4/31", 0), ("10.9.0.4/32", 0)] {
+            let error = room(&subnets(subnet), 6).unwrap_err();
+            assert!(matches!(error, RuntimeError::Machine(_)), "{error}");
+            let error = error.to_string();
+            assert!(error.contains(&format!("`{subnet}`, which holds {holds} nodes: this trial has 6")), "{error}");
+            assert!(error.contains("default-address-pools"), "{error}");
+        }
+        // What the engine does not tell is not judged.
+        assert!(room(&[], 6).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_permitted_for_another_cause_is_not_blamed_on_net_admin() {
+        let start = |message: &str| {
+            RuntimeError::from(ClientError::StartContainer { name: "x".into(), fault: fault(message, None) })
+                .to_string()
+        };
+        assert!(
+            start("OCI runtime create failed: unable to apply caps: operation not permitted").contains("NET_ADMIN")
+        );
+        for other in [
+            "open /dev/null: operation not permitted",
+            "setrlimit RLIMIT_NOFILE: operation not permitted",
+            "mounting \"proc\" to rootfs: mount: operation not permitted",
+        ] {
+            assert!(!start(other).contains("NET_ADMIN"), "{other}");
+        }
     }
 
     fn socket() -> Address {

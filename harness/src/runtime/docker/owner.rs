@@ -1,12 +1,15 @@
 //! Who made a container or a network, and whether that process still lives: the label `harness.owner`.
 //!
 //! A run that is still alive must not lose what it made to another run's cleaning. A process is named by the boot of
-//! its machine, its PID namespace, its PID and its start time, so that no reused PID passes for it.
+//! its machine, its PID namespace, its PID and its start time, so that no reused PID passes for it. Two controllers may be
+//! process 1 of different containers: from one of them the other cannot be seen, but from the machine both can.
 
 use std::path::Path;
 
 /// The label's key.
 pub(super) const LABEL: &str = "harness.owner";
+/// Number of the PID namespace that a machine boots with (`PROC_PID_INIT_INO` of the kernel): all processes are in it.
+const WHOLE_MACHINE: &str = "4026531836";
 
 /// A process on some machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +27,8 @@ pub(super) enum Standing {
     Alive,
     /// It ended.
     Dead,
-    /// It is, or was, on another machine or before this machine's last boot, or in another PID namespace.
+    /// It is, or was, on another machine or before this machine's last boot, or in a PID namespace that cannot be seen
+    /// from here.
     Elsewhere,
 }
 
@@ -46,16 +50,24 @@ impl Owner {
         }
     }
 
-    pub(super) fn pid(&self) -> u32 {
-        self.pid
-    }
-
     /// Whether the owner that a label names still lives, seen from `self`.
     pub(super) fn standing(&self, label: &str) -> Standing {
         let Some(owner) = parse(label) else { return Standing::Elsewhere };
         // A machine that cannot say which boot this is can vouch for nobody.
-        if self.boot.is_empty() || owner.boot != self.boot || owner.namespace != self.namespace {
+        if self.boot.is_empty() || owner.boot != self.boot {
             return Standing::Elsewhere;
+        }
+        // A `/proc` of another PID namespace shows other processes under these numbers.
+        let shown = std::fs::read_link("/proc/self").ok();
+        if shown.as_deref() != Some(Path::new(&self.pid.to_string())) {
+            return if owner == *self { Standing::Alive } else { Standing::Elsewhere };
+        }
+        if owner.namespace != self.namespace {
+            return match seen(Path::new("/proc"), &owner) {
+                Some(true) => Standing::Alive,
+                Some(false) if self.namespace == WHOLE_MACHINE => Standing::Dead,
+                Some(false) | None => Standing::Elsewhere,
+            };
         }
         let stat = Path::new("/proc").join(owner.pid.to_string()).join("stat");
         match std::fs::read_to_string(stat) {
@@ -65,6 +77,38 @@ impl Owner {
             Err(_) => Standing::Elsewhere,
         }
     }
+}
+
+/// Whether a process of another PID namespace is among those that this `/proc` shows, which are those of its own namespace
+/// and of all below it; `None` if it may be one that nobody lets us look at.
+fn seen(proc: &Path, owner: &Owner) -> Option<bool> {
+    let mut hidden = false;
+    for entry in std::fs::read_dir(proc).ok()?.flatten() {
+        let (name, dir) = (entry.file_name(), entry.path());
+        if !name.to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit())) {
+            continue;
+        }
+        let is_there = |error: &std::io::Error| error.kind() != std::io::ErrorKind::NotFound;
+        match std::fs::read_link(dir.join("ns/pid")) {
+            Ok(link) if number(&link) != owner.namespace => continue,
+            Ok(_) => {}
+            Err(error) => {
+                hidden |= is_there(&error);
+                continue;
+            }
+        }
+        let Ok(status) = std::fs::read_to_string(dir.join("status")) else { continue };
+        let Ok(stat) = std::fs::read_to_string(dir.join("stat")) else { continue };
+        if innermost(&status) == Some(owner.pid) && started(&stat) == Some(owner.started) {
+            return Some(true);
+        }
+    }
+    if hidden { None } else { Some(false) }
+}
+
+/// A process's number in its own PID namespace: the last of the line `NSpid` of `/proc/PID/status`.
+fn innermost(status: &str) -> Option<u32> {
+    status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_whitespace().last()?.parse().ok()
 }
 
 fn parse(label: &str) -> Option<Owner> {
@@ -84,7 +128,10 @@ fn read(path: &str) -> String {
 
 /// The inode of this process's PID namespace: `pid:[4026531836]` without what surrounds the number.
 fn namespace() -> String {
-    let link = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    number(&std::fs::read_link("/proc/self/ns/pid").unwrap_or_default())
+}
+
+fn number(link: &Path) -> String {
     link.to_string_lossy().chars().filter(char::is_ascii_digit).collect()
 }
 
@@ -121,6 +168,47 @@ mod tests {
         for label in [other.to_string().as_str(), "", "a:b", "a:b:c:d", "a:b:1:2:3"] {
             assert_eq!(me.standing(label), Standing::Elsewhere, "{label}");
         }
+    }
+
+    /// A `/proc` with one process in it.
+    fn proc_of(owner: &Owner, number: u32) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join(number.to_string());
+        std::fs::create_dir_all(dir.join("ns")).unwrap();
+        std::os::unix::fs::symlink(format!("pid:[{}]", owner.namespace), dir.join("ns/pid")).unwrap();
+        std::fs::write(dir.join("status"), format!("Pid:\t{number}\nNSpid:\t{number}\t{}\n", owner.pid)).unwrap();
+        let fields = "0 ".repeat(18);
+        std::fs::write(dir.join("stat"), format!("{number} (harness) S {fields}{} 0 0\n", owner.started)).unwrap();
+        root
+    }
+
+    #[test]
+    fn process_1_of_a_container_is_found_from_the_machine_and_told_from_process_1_of_another() {
+        let owner = Owner { boot: "b".into(), namespace: "4026532299".into(), pid: 1, started: 4242 };
+        let root = proc_of(&owner, 777);
+        assert_eq!(seen(root.path(), &owner), Some(true));
+        let other = Owner { namespace: "4026532300".into(), ..owner.clone() };
+        assert_eq!(seen(root.path(), &other), Some(false));
+        // The number of a namespace that is gone is given again.
+        assert_eq!(seen(root.path(), &Owner { started: 4241, ..owner.clone() }), Some(false));
+        // Who may not be looked at may be the one.
+        let hidden = root.path().join("778/ns/pid");
+        std::fs::create_dir_all(hidden.parent().unwrap()).unwrap();
+        std::fs::write(&hidden, "no link").unwrap();
+        assert_eq!(seen(root.path(), &other), None);
+        assert_eq!(seen(root.path(), &owner), Some(true));
+    }
+
+    #[test]
+    fn who_cannot_be_seen_from_here_is_not_dead() {
+        let me = Owner { namespace: "1".into(), ..Owner::this_process() };
+        let other = Owner { namespace: "2".into(), pid: 1, ..me.clone() };
+        assert_eq!(me.standing(&other.to_string()), Standing::Elsewhere);
+        // A `/proc` that shows another process under this one's number.
+        let blind = Owner { pid: 1, ..me.clone() };
+        let unseen = Owner { pid: u32::MAX, ..me };
+        assert_eq!(blind.standing(&unseen.to_string()), Standing::Elsewhere);
+        assert_eq!(blind.standing(&blind.to_string()), Standing::Alive);
     }
 
     #[test]

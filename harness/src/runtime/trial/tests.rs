@@ -437,7 +437,7 @@ async fn told(fake: Fake, schedule: Vec<plan::Event>) -> Told {
 
 async fn told_until(fake: Fake, schedule: Vec<plan::Event>, stop: watch::Receiver<Option<Signal>>) -> Told {
     let cell = cell(schedule);
-    let scope = Scope { run: "run".into(), trial: "p2p-n2/1".into() };
+    let scope = Scope::new("run".into(), "p2p-n2/1".into(), &cell);
     let root = tempfile::tempdir().unwrap();
     let dir: PathBuf = root.path().join("1");
     let mut log = Writer::create(&dir).unwrap();

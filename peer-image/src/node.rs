@@ -65,6 +65,14 @@ pub struct Stay {
     pub leaves: bool,
 }
 
+/// So many nodes of a network may know each other's Ethernet addresses without asking; beyond, the kernel's table would take
+/// more memory than the swarm itself.
+pub const KNOWN_MAX: u32 = 256;
+
+/// Longest specification that a node gets as its argument, bytes: a kernel takes 128 KiB (`MAX_ARG_STRLEN`), with whatever
+/// else is in it. A longer one lies in a file, and the argument is `@` and its path.
+pub const ARGUMENT_MAX: usize = 64 << 10;
+
 impl NodeSpec {
     /// The stay that a life which is there at a moment belongs to, and which one it is, from 0: the one that is under way,
     /// else the next. A life beyond the last stay, which nobody planned, begins at once and stays.

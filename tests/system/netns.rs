@@ -207,3 +207,47 @@ async fn a_machine_without_user_namespaces_is_told_so_with_the_cure() {
     done.said("max_user_namespaces");
     assert_eq!(done.dirs().len(), 0, "nothing was begun, so nothing is kept");
 }
+
+#[tokio::test]
+async fn nodes_get_no_descriptor_that_the_harness_was_started_with() {
+    let bench = Bench::new(&slow("descriptors"));
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$0\" run experiment.yaml 9<experiment.yaml"]).arg(binary::harness());
+    let mut running = bench.spawn(command);
+    let namespaces = in_transfer(&mut running).await;
+    let opened = |pid: u32| -> Vec<std::path::PathBuf> {
+        let all = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        all.filter_map(|fd| std::fs::read_link(fd.path()).ok()).collect()
+    };
+    let is_ours = |path: &std::path::PathBuf| path.ends_with("experiment.yaml");
+    assert!(opened(running.pid()).iter().any(is_ours), "the harness has it");
+    for pid in namespaces.processes() {
+        assert!(!opened(pid).iter().any(is_ours), "{pid} has {:?}", opened(pid));
+    }
+    running.signal(Signal::INT);
+    running.end().await.ended_with(130);
+}
+
+/// Thousands of events, of which none comes about: the trial is over before.
+fn long_plan() -> String {
+    let event = |i: u32| {
+        let (at, up) = (60.0 + f64::from(i) / 100.0, 5 + i % 2);
+        format!("  e{i}: {{ at: {at:.2} s, who: peers, links: {{ up: {up} mbit, down: 20 mbit }} }}\n")
+    };
+    format!("events:\n{}", (0..3_000).map(event).collect::<String>())
+}
+
+#[tokio::test]
+async fn a_plan_that_is_too_long_for_an_argument_reaches_nodes_in_namespaces_and_in_containers() {
+    let _engine = Engine::shared().await;
+    let (names, mut cells) = (["netns", "docker"], Vec::new());
+    for runtime in names {
+        let more = format!("runtime: {runtime}\n{}", long_plan());
+        let bench = Bench::new(&Experiment { name: "long", who: "peers: 2", more, ..Experiment::default() });
+        let done = bench.run().await;
+        done.ended_with(0);
+        assert_eq!(done.table("trials.csv")[0]["completed"], "2", "{runtime}");
+        cells.push(done.plan().cells[0].trials[0].schedule.len());
+    }
+    assert_eq!(cells, [6_000, 6_000]);
+}

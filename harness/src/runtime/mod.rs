@@ -45,6 +45,14 @@ pub trait Runtime: Send + Sync {
     ) -> impl Future<Output = Result<Self::Deployment, RuntimeError>> + Send;
 }
 
+/// As many open files as are allowed: controller, switch and tracker have some for each node.
+pub fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Refused only by who forbids the call: then the limit stays, and whoever meets it says so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
 /// Under which fact stands what a client's program is: an image's id, or a program's digest.
 #[must_use]
 pub fn client_fact(client: &Client) -> String {

@@ -94,15 +94,35 @@ pub struct Started {
     pub gate: gate::Seat,
 }
 
-/// The agent: `peer '<node specification as JSON>'`.
+/// The agent: `peer '<node specification as JSON>'`, or `peer @FILE` where that holds it.
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
-    let code = match arguments.into_iter().nth(1).as_deref().map(serde_json::from_str::<NodeSpec>) {
-        Some(Ok(spec)) => run(spec),
+    let code = match arguments.into_iter().nth(1).map(told) {
+        Some(Ok(spec)) => {
+            raise_file_limit();
+            run(spec)
+        }
         Some(Err(error)) => usage(&format!("the node specification cannot be read: {error}")),
         None => usage("no node specification (hint: the harness starts this program, with a JSON argument)"),
     };
     ExitCode::from(u8::try_from(code).expect("exit codes are small"))
+}
+
+/// What an argument tells the node, itself or in a file.
+fn told(argument: String) -> Result<NodeSpec, String> {
+    let text = match argument.strip_prefix('@') {
+        Some(path) => std::fs::read_to_string(path).map_err(|error| format!("`{path}`: {error}"))?,
+        None => argument,
+    };
+    serde_json::from_str(&text).map_err(|error| error.to_string())
+}
+
+/// As many open files as are allowed: a tracker has one for each node, and newer engines begin at 1,024 of them.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Refused only by who forbids the call: then the limit stays, and whoever meets it says so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 fn usage(message: &str) -> i32 {
@@ -296,5 +316,54 @@ async fn count(reporter: &Reporter, gauge: &Gauge) {
     match gauge.read().await {
         Ok(counters) => reporter.emit(Event::Counters(Counters { throttled: host::throttled(), ..counters })),
         Err(error) => reporter.emit(Event::Warning { message: format!("the link's counters cannot be read: {error}") }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::{Behaviour, FileSpec, OnComplete, Policy, Stay, Storage};
+
+    #[test]
+    fn a_specification_of_any_length_is_taken_from_a_file() {
+        let stay = |from| Stay { from, until: Some(from + 1), leaves: true };
+        let spec = NodeSpec {
+            name: "peer-1".to_owned(),
+            role: Role::Leecher,
+            seed: 1,
+            file: FileSpec { name: "file".to_owned(), size: 1, piece: 16_384, seed: 1 },
+            link: None,
+            nodes: 3,
+            congestion: "reno".to_owned(),
+            gate: Gate::At { address: "10.0.0.1:1".to_owned() },
+            policy: Policy::default(),
+            on_complete: OnComplete::Stay,
+            behaviour: Behaviour::Honest,
+            storage: Storage::None,
+            state_dir: None,
+            stays: (0..100_000).map(|i| stay(2 * i)).collect(),
+            changes: Vec::new(),
+            patience: None,
+        };
+        let text = serde_json::to_string(&spec).unwrap();
+        assert!(text.len() > 1 << 20, "longer than any argument");
+        let path = std::env::temp_dir().join(format!("harness-told-{}.json", std::process::id()));
+        std::fs::write(&path, &text).unwrap();
+        let read = told(format!("@{}", path.display()));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(read.as_ref(), Ok(&spec));
+        assert_eq!(told(text), Ok(spec));
+        let missing = told("@/nowhere/node.json".to_owned()).unwrap_err();
+        assert!(missing.starts_with("`/nowhere/node.json`: "), "{missing}");
+    }
+
+    #[test]
+    fn a_node_may_open_as_many_files_as_it_is_allowed() {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        // One less: other tests open files meanwhile.
+        setrlimit(Resource::Nofile, Rlimit { current: maximum.map(|most| most - 1), maximum }).unwrap();
+        raise_file_limit();
+        assert_eq!(getrlimit(Resource::Nofile).current, maximum);
     }
 }

@@ -16,6 +16,7 @@ use bollard::query_parameters::{
     BuildImageOptionsBuilder, CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
     ListImagesOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder,
     RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptionsBuilder,
+    UploadToContainerOptionsBuilder,
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
@@ -176,6 +177,29 @@ pub(super) struct Container<'a> {
     pub(super) pids: i64,
     /// Where an anonymous volume is mounted.
     pub(super) volume: Option<&'a str>,
+    /// A file that it finds, in an anonymous volume of its own: the engine writes to no root that is read-only.
+    pub(super) file: Option<File<'a>>,
+}
+
+/// A file in a container.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct File<'a> {
+    pub(super) dir: &'a str,
+    pub(super) name: &'a str,
+    pub(super) content: &'a [u8],
+}
+
+impl File<'_> {
+    /// As the engine takes it.
+    fn tar(&self) -> Vec<u8> {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o444);
+        header.set_mtime(0);
+        header.set_size(self.content.len() as u64);
+        let mut tar = tar::Builder::new(Vec::with_capacity(self.content.len() + 4096));
+        tar.append_data(&mut header, self.name, self.content).expect("a tar in memory takes a short name and any data");
+        tar.into_inner().expect("a tar in memory can be finished")
+    }
 }
 
 /// How a container stands.
@@ -350,13 +374,17 @@ impl Client {
     }
 
     pub(super) async fn create(&self, container: Container<'_>) -> Result<(), ClientError> {
-        let name = container.name;
+        let (name, file) = (container.name, container.file);
+        let fail =
+            |error: bollard::errors::Error| ClientError::CreateContainer { name: name.to_owned(), fault: error.into() };
         let options = CreateContainerOptionsBuilder::default().name(name).build();
-        self.docker
-            .create_container(Some(options), body(container))
-            .await
-            .map(|_| ())
-            .map_err(|error| ClientError::CreateContainer { name: name.to_owned(), fault: error.into() })
+        self.docker.create_container(Some(options), body(container)).await.map_err(fail)?;
+        if let Some(file) = file {
+            let options = UploadToContainerOptionsBuilder::default().path(file.dir).build();
+            let content = bollard::body_full(file.tar().into());
+            self.docker.upload_to_container(name, Some(options), content).await.map_err(fail)?;
+        }
+        Ok(())
     }
 
     pub(super) async fn start(&self, name: &str) -> Result<(), ClientError> {
@@ -459,15 +487,15 @@ impl Client {
 /// A container without any privilege but NET_ADMIN, which it needs to shape its own link.
 fn body(container: Container<'_>) -> ContainerCreateBody {
     let labels: HashMap<String, String> = container.labels.clone().into_iter().collect();
-    let mounts = container.volume.map(|target| {
-        vec![Mount {
-            target: Some(target.to_owned()),
-            typ: Some(MountType::VOLUME),
-            // No source: the volume is anonymous, and goes with its container.
-            volume_options: Some(MountVolumeOptions { labels: Some(labels.clone()), ..MountVolumeOptions::default() }),
-            ..Mount::default()
-        }]
-    });
+    let targets = container.volume.into_iter().chain(container.file.map(|file| file.dir));
+    let mount = |target: &str| Mount {
+        target: Some(target.to_owned()),
+        typ: Some(MountType::VOLUME),
+        // No source: the volume is anonymous, and goes with its container.
+        volume_options: Some(MountVolumeOptions { labels: Some(labels.clone()), ..MountVolumeOptions::default() }),
+        ..Mount::default()
+    };
+    let mounts = Some(targets.map(mount).collect::<Vec<_>>()).filter(|mounts| !mounts.is_empty());
     ContainerCreateBody {
         image: Some(container.image.to_owned()),
         hostname: Some(container.hostname.to_owned()),
@@ -486,14 +514,21 @@ fn body(container: Container<'_>) -> ContainerCreateBody {
             pids_limit: Some(container.pids),
             memory: Some(container.memory),
             memory_swap: Some(container.memory),
-            // Said in full, because the engine's default may rotate lines away or keep them unreadable.
-            log_config: Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: Some(HashMap::new()) }),
+            log_config: Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: Some(log_options()) }),
             restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), ..RestartPolicy::default() }),
             mounts,
             ..HostConfig::default()
         }),
         ..ContainerCreateBody::default()
     }
+}
+
+/// How a container's output is kept: all of it. An engine fills in its own defaults (`log-opts`) for whatever is not said
+/// here, and those may rotate lines away, drop them, or compress them out of reach.
+fn log_options() -> HashMap<String, String> {
+    // The driver takes no word for "unlimited": a petabyte is as good.
+    let options = [("max-size", "1p"), ("max-file", "1"), ("compress", "false"), ("mode", "blocking")];
+    options.map(|(option, value)| (option.to_owned(), value.to_owned())).into()
 }
 
 /// An answer with one of these statuses means that there is nothing to act on.
@@ -515,4 +550,50 @@ fn sorted(labels: Option<HashMap<String, String>>) -> Labels {
 
 fn list_failed(what: &'static str, label: &str, error: bollard::errors::Error) -> ClientError {
     ClientError::List { what, label: label.to_owned(), fault: error.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(file: Option<File<'static>>) -> ContainerCreateBody {
+        static LABELS: Labels = Labels::new();
+        body(Container {
+            name: "x",
+            hostname: "x",
+            image: "x",
+            entrypoint: None,
+            argument: String::new(),
+            network: "x",
+            labels: &LABELS,
+            memory: 1,
+            pids: 1,
+            volume: Some("/state"),
+            file,
+        })
+    }
+
+    #[test]
+    fn no_default_of_the_engine_decides_how_output_is_kept() {
+        let log = container(None).host_config.and_then(|host| host.log_config).unwrap();
+        assert_eq!(log.typ.as_deref(), Some("json-file"));
+        let said: BTreeMap<String, String> = log.config.unwrap().into_iter().collect();
+        // The options of the driver, and of all drivers, that can lose a line.
+        let options = ["compress", "max-file", "max-size", "mode"];
+        assert_eq!(said.keys().map(String::as_str).collect::<Vec<_>>(), options);
+        assert_eq!(said["mode"], "blocking");
+    }
+
+    #[test]
+    fn a_file_lies_in_a_volume_of_its_own() {
+        let file = File { dir: "/specification", name: "node.json", content: b"{}" };
+        let mounts = |file| container(file).host_config.and_then(|host| host.mounts).unwrap();
+        let targets = |mounts: Vec<Mount>| -> Vec<String> { mounts.into_iter().filter_map(|it| it.target).collect() };
+        assert_eq!(targets(mounts(None)), ["/state"]);
+        assert_eq!(targets(mounts(Some(file))), ["/state", "/specification"]);
+        let tar = file.tar();
+        let mut archive = tar::Archive::new(tar.as_slice());
+        let names = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string());
+        assert_eq!(names.collect::<Vec<_>>(), ["node.json"]);
+    }
 }

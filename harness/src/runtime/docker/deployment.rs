@@ -10,17 +10,20 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use peer_image::node::{NodeSpec, Role, Storage};
+use peer_image::node::{ARGUMENT_MAX, NodeSpec, Role, Storage};
 use tokio::sync::{RwLock, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::client::{Client, ClientError, Container, Labelled, Labels};
+use super::client::{Client, ClientError, Container, File, Labelled, Labels};
 use super::follow::{Position, follow};
 use super::owner::{self, Owner};
 use super::{LABEL_DEPLOYMENT, LABEL_NODE, LABEL_RUN, LABEL_TRIAL, LABEL_UNTIL, Program, room};
 use crate::runtime::{Deployment, Notice, RuntimeError, Scope};
 
+/// Where a node finds what it is told, if that is too long for an argument.
+const SPEC_DIR: &str = "/specification";
+const SPEC_FILE: &str = "node.json";
 /// Most processes and threads of one node.
 const PIDS: i64 = 64;
 /// Memory of a node that does not hold the file, bytes.
@@ -150,9 +153,17 @@ impl Shared {
     async fn create(&self, spec: &NodeSpec) -> Result<(), RuntimeError> {
         let mut labels = self.labels.clone();
         labels.insert(LABEL_NODE.to_owned(), spec.name.clone());
-        let argument = serde_json::to_string(spec).map_err(|error| {
+        let text = serde_json::to_string(spec).map_err(|error| {
             RuntimeError::Trial(format!("cannot write the specification of `{}`: {error}", spec.name))
         })?;
+        let (argument, file) = if text.len() > ARGUMENT_MAX {
+            (
+                format!("@{SPEC_DIR}/{SPEC_FILE}"),
+                Some(File { dir: SPEC_DIR, name: SPEC_FILE, content: text.as_bytes() }),
+            )
+        } else {
+            (text.clone(), None)
+        };
         let [own, theirs] = &self.programs;
         let program = if spec.role == Role::Tracker { own } else { theirs };
         self.client
@@ -167,6 +178,7 @@ impl Shared {
                 memory: memory(spec),
                 pids: PIDS,
                 volume: spec.state_dir.as_deref(),
+                file,
             })
             .await
             .map_err(RuntimeError::from)

@@ -12,9 +12,9 @@ use std::process::{Command, ExitCode, Stdio};
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::protocol::Answer;
+use crate::runtime::raise_file_limit;
 
 /// Name under which this program makes the namespaces.
 pub const ENTER: &str = "harness-namespaces";
@@ -26,6 +26,7 @@ pub(super) const PROGRAM: &str = "/proc/self/exe";
 /// Makes the namespaces and runs the switch in them, to its end.
 #[must_use]
 pub fn enter() -> ExitCode {
+    close_inherited();
     let entered = own_namespaces().and_then(|()| {
         let mut switch = Command::new(PROGRAM);
         switch
@@ -86,11 +87,15 @@ fn refused(user: Errno, others: Option<Errno>) -> String {
     format!("no namespaces of one's own are to be had here: {user}{others} (hint: {hint})")
 }
 
-/// As many open files as are allowed: switch and tracker have some for each node.
-fn raise_file_limit() {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // Refused only by who forbids the call: then the limit stays, and whoever meets it says so.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+/// Closes what the harness was started with and its nodes are not to have: whatever is open beside the three streams. To be
+/// called while this process has opened nothing itself.
+fn close_inherited() {
+    let open = fs::read_dir("/proc/self/fd").map(|entries| entries.flatten().map(|entry| entry.file_name()).collect());
+    let open: Vec<std::ffi::OsString> = open.unwrap_or_default();
+    for number in open.iter().filter_map(|name| name.to_str()?.parse::<i32>().ok()).filter(|number| *number > 2) {
+        // The list's own is closed already.
+        let _ = nix::unistd::close(number);
+    }
 }
 
 #[cfg(test)]

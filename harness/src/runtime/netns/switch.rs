@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
@@ -15,7 +15,8 @@ use std::process::{ExitCode, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
-use peer_image::node::{NodeSpec, Role};
+use peer_image::node::{ARGUMENT_MAX, NodeSpec, Role};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::mount::MountFlags;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::pipe;
@@ -162,13 +163,29 @@ async fn serve(client: Program) -> Result<(), String> {
     }
 }
 
+/// Whether this machine takes the rights out of the user namespaces that ordinary users make.
+fn is_restricted() -> bool {
+    let switch = std::fs::read_to_string("/proc/sys/kernel/apparmor_restrict_unprivileged_userns");
+    switch.is_ok_and(|text| text.trim() != "0")
+}
+
+/// What may help where a right is lacking in namespaces of one's own.
+fn forbidden(is_restricted: bool) -> &'static str {
+    if is_restricted {
+        " (hint: this system takes the rights out of user namespaces: \
+         `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`, run as root, or use a Docker engine)"
+    } else {
+        " (hint: something forbids it even in namespaces of one's own, such as a container's filter or a security module: \
+         run outside of any container, as root, or use a Docker engine)"
+    }
+}
+
 /// What may help where the kernel refuses a part of the network.
 fn cure(why: &str) -> &'static str {
     if why.contains("Read-only file system") {
         " (hint: `/proc/sys` is read-only here, as in a container: run outside of it)"
     } else if why.contains("Operation not permitted") || why.contains("Permission denied") {
-        " (hint: some distributions take the rights out of user namespaces: \
-         `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`, run as root, or use a Docker engine)"
+        forbidden(is_restricted())
     } else if why.contains("not supported") {
         " (hint: `sudo modprobe veth`)"
     } else if why.contains("No space left") {
@@ -264,7 +281,8 @@ impl Switch {
         let root = match &*states {
             Some(root) => root.clone(),
             None => {
-                let root = std::env::temp_dir();
+                let root =
+                    place([std::env::temp_dir(), "/tmp".into(), "/var/tmp".into(), "/run".into(), "/mnt".into()])?;
                 rustix::mount::mount("tmpfs", &root, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, None)?;
                 states.insert(root).clone()
             }
@@ -281,8 +299,9 @@ impl Switch {
         let own = Program::own();
         let program = if spec.role == Role::Tracker { &own } else { &self.client };
         let mut command = Command::new(&program.path);
-        command.arg0("peer").args(&program.arguments).arg(serde_json::to_string(spec)?);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let (argument, stdin) = told(serde_json::to_string(spec)?)?;
+        command.arg0("peer").args(&program.arguments).arg(argument);
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         self.network.borrow().within(cable, || command.spawn())
     }
 
@@ -324,14 +343,63 @@ impl Switch {
     }
 }
 
+/// The first directory that there is: whatever is in it is hidden from these processes alone.
+fn place(candidates: impl IntoIterator<Item = PathBuf>) -> io::Result<PathBuf> {
+    let mut tried = Vec::new();
+    for candidate in candidates {
+        if candidate.is_dir() {
+            return Ok(candidate);
+        }
+        tried.push(candidate.display().to_string());
+    }
+    let why = format!("none of these is a directory: {} (TMPDIR names the first)", tried.join(", "));
+    Err(io::Error::new(io::ErrorKind::NotFound, why))
+}
+
+/// How a node is told its specification: as an argument, or if it is too long for one in a file without a name, which is
+/// its standard input.
+fn told(spec: String) -> io::Result<(String, Stdio)> {
+    if spec.len() <= ARGUMENT_MAX {
+        return Ok((spec, Stdio::null()));
+    }
+    let mut file = std::fs::File::from(memfd_create("specification", MemfdFlags::CLOEXEC)?);
+    file.write_all(spec.as_bytes())?;
+    Ok(("@/proc/self/fd/0".to_owned(), file.into()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_temporary_directory_that_is_not_there_is_named_and_another_is_taken() {
+        let nowhere = PathBuf::from("/nowhere/tmp");
+        assert_eq!(place([nowhere.clone(), "/proc".into()]).unwrap(), PathBuf::from("/proc"));
+        let error = place([nowhere]).unwrap_err().to_string();
+        assert!(error.contains("/nowhere/tmp") && error.contains("TMPDIR"), "{error}");
+    }
+
+    #[test]
+    fn what_a_node_is_told_reaches_it_whatever_its_length() {
+        for length in [1, ARGUMENT_MAX, ARGUMENT_MAX + 1, 5 << 20] {
+            let spec = "x".repeat(length);
+            let (argument, stdin) = told(spec.clone()).unwrap();
+            assert!(argument.len() <= ARGUMENT_MAX);
+            let read = match argument.strip_prefix('@') {
+                Some(path) => std::process::Command::new("cat").arg(path).stdin(stdin).output().unwrap().stdout,
+                None => argument.into_bytes(),
+            };
+            assert!(read == spec.as_bytes(), "{length}");
+        }
+    }
 
     #[test]
     fn what_a_kernel_refuses_has_a_cure() {
         for why in ["Operation not permitted (os error 1)", "Read-only file system (os error 30)", "No space left on"] {
             assert!(cure(why).contains("(hint: "), "{why}");
         }
+        // A switch of the kernel that is not there, or off, is not blamed.
+        assert!(forbidden(true).contains("apparmor_restrict_unprivileged_userns"));
+        assert!(!forbidden(false).contains("sysctl"));
     }
 }

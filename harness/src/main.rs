@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
 use harness::runtime::netns;
 
 fn main() -> ExitCode {
@@ -16,5 +15,5 @@ fn main() -> ExitCode {
         Some(netns::SWITCH) => return netns::switch(),
         _ => {}
     }
-    harness::commands::dispatch(harness::cli::Cli::parse())
+    harness::commands::main()
 }

@@ -242,3 +242,24 @@ async fn more_peers_than_a_bridge_can_hold_are_refused_before_anything_starts() 
     let done = bench.run().await;
     refused(&done, 3, &["experiment.yaml:4:", "1001", "(hint: "]);
 }
+
+#[tokio::test]
+async fn what_could_not_be_said_on_standard_output_is_no_success_and_a_reader_that_left_is() {
+    let bench = Bench::new(&Experiment::default());
+    let shell = |script: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).arg(binary::harness());
+        bench.spawn(command)
+    };
+    for words in ["plan experiment.yaml", "--help", "schema plan"] {
+        let done = shell(&format!("exec \"$0\" {words} > /dev/full")).end().await;
+        done.ended_with(4);
+        assert!(done.stderr.contains("standard output cannot be written: No space left"), "{done}");
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut left = std::process::Command::new(binary::harness());
+        let left = left.args(words.split(' ')).current_dir(bench.path()).stdout(writer).output();
+        let left = left.expect("it can be started");
+        assert_eq!((left.status.code(), left.stderr), (Some(0), Vec::new()), "{words}");
+    }
+}

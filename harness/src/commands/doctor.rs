@@ -339,6 +339,15 @@ struct Attempt {
     kernel: Option<Kernel>,
 }
 
+/// Why there is no temporary directory.
+fn no_place(parent: &std::path::Path, error: &std::io::Error) -> String {
+    format!(
+        "no directory can be made in `{}`, where temporary files go: {error} (hint: TMPDIR names another place; it must be \
+         there, with room in it, and yours to write to)",
+        parent.display()
+    )
+}
+
 /// Runs one trial off the record.
 async fn attempt<R: Runtime>(
     runtime: &R,
@@ -348,8 +357,7 @@ async fn attempt<R: Runtime>(
     let spec = spec::parse("doctor.yaml", text).map_err(|error| RuntimeError::Trial(error.to_string()))?;
     let plan = plan::plan(&spec);
     let (cell, trial) = (&plan.cells[0], &plan.cells[0].trials[0]);
-    let dir = tempfile::tempdir()
-        .map_err(|error| RuntimeError::Machine(format!("no temporary directory: {error} (hint: set TMPDIR)")))?;
+    let dir = tempfile::tempdir().map_err(|error| RuntimeError::Machine(no_place(&std::env::temp_dir(), &error)))?;
     let mut log = Writer::create(dir.path())?;
     let scope = Scope::new(format!("doctor-{}", std::process::id()), "doctor/1".to_owned(), cell);
     let identity = Identity { scope, repeat: 1, attempt: 1, key: String::new() };

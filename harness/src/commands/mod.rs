@@ -36,13 +36,44 @@ mod sweep;
 use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::OnceLock;
+
+use clap::Parser as _;
 
 use crate::cli::{Cli, Command};
 use crate::exit::Exit;
+use crate::runtime::raise_file_limit;
 
-/// A line on standard output. That nobody reads it any more (`| head`) is no reason to end otherwise than well.
+/// Why standard output could not be written, the first time.
+static UNSAID: OnceLock<String> = OnceLock::new();
+
+/// A line on standard output.
 fn say(line: impl Display) {
-    let _ = writeln!(io::stdout(), "{line}");
+    note(writeln!(io::stdout(), "{line}"));
+}
+
+/// Remembers that something could not be written that somebody wants. That nobody reads it any more (`| head`) is no reason
+/// to end otherwise than well.
+fn note(written: io::Result<()>) {
+    if let Some(why) = unsaid(written) {
+        UNSAID.get_or_init(|| why);
+    }
+}
+
+fn unsaid(written: io::Result<()>) -> Option<String> {
+    written.err().filter(|error| error.kind() != io::ErrorKind::BrokenPipe).map(|error| error.to_string())
+}
+
+/// The exit of a command once it has said all, which is graver if that could not be written.
+fn all_said(exit: Exit) -> Exit {
+    note(io::stdout().flush());
+    match UNSAID.get() {
+        Some(why) => {
+            complain(format_args!("error: standard output cannot be written: {why}"));
+            exit.or_worse(Exit::Machine)
+        }
+        None => exit,
+    }
 }
 
 /// A line on standard error, in the same way.
@@ -50,17 +81,34 @@ fn complain(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Does what the command line says.
+/// The `harness` command.
 #[must_use]
-pub fn dispatch(cli: Cli) -> ExitCode {
+pub fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => all_said(dispatch(cli)).into(),
+        Err(error) => {
+            // Help and version are what was asked for, and go to standard output.
+            let (printed, asked_for) = (error.print(), !error.use_stderr());
+            if !asked_for {
+                return Exit::Usage.into();
+            }
+            note(printed);
+            all_said(Exit::Fine).into()
+        }
+    }
+}
+
+/// Does what the command line says.
+fn dispatch(cli: Cli) -> Exit {
+    raise_file_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             complain(format_args!("error: no event loop: {error}"));
-            return Exit::Machine.into();
+            return Exit::Machine;
         }
     };
-    let exit = match cli.command {
+    match cli.command {
         Command::Run(arguments) => runtime.block_on(run::run(&arguments)),
         Command::Compare(arguments) => runtime.block_on(compare::compare(&arguments)),
         Command::Baseline(command) => baseline::baseline(&command),
@@ -70,6 +118,17 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Command::Schema { which } => schema::schema(which),
         Command::Doctor { runtime: name } => runtime.block_on(doctor::doctor(name)),
         Command::Clean { all } => runtime.block_on(clean::clean(all)),
-    };
-    exit.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_a_failure_to_speak_and_a_reader_that_left_is_none() {
+        assert_eq!(unsaid(Ok(())), None);
+        assert_eq!(unsaid(Err(io::ErrorKind::BrokenPipe.into())), None);
+        assert_eq!(unsaid(Err(io::ErrorKind::StorageFull.into())).as_deref(), Some("no storage space"));
+    }
 }

@@ -8,7 +8,7 @@ use super::results::Facts;
 use super::{complain, say};
 use crate::events::log::Writer;
 use crate::plan::{Cell, Client, RuntimeName, Trial};
-use crate::runtime::docker::{Docker, Engine};
+use crate::runtime::docker::{self, Docker, Engine};
 use crate::runtime::netns::Netns;
 use crate::runtime::trial::{self, Identity, Signal, Update};
 use crate::runtime::{Runtime as _, RuntimeError, client_fact};
@@ -59,8 +59,11 @@ impl Found {
                 self.engine = Some(engine);
                 RuntimeName::Docker
             }
-            Err(error) if std::env::var_os("DOCKER_HOST").is_some_and(|host| !host.is_empty()) => {
-                complain("hint: without DOCKER_HOST, or with `--runtime netns`, nodes run in network namespaces");
+            Err(error) if docker::is_named() => {
+                let words = "hint: without DOCKER_HOST, or with `--runtime netns`, nodes run in network namespaces";
+                let of_context =
+                    "hint: with `--runtime netns` nodes run in network namespaces, and no docker context matters";
+                complain(if std::env::var_os("DOCKER_HOST").is_some() { words } else { of_context });
                 return Err(error);
             }
             Err(no_engine) => {

@@ -59,12 +59,13 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Connects to the engine that `DOCKER_HOST` names, or to the usual one, and checks that it can run our nodes.
+    /// Connects to the engine that `DOCKER_HOST` or a context names, or to the usual one, and checks that it can run our
+    /// nodes.
     ///
     /// # Errors
     /// [`RuntimeError::Machine`] with the cure: no engine, no permission, too old, another operating system.
     pub async fn connect() -> Result<Self, RuntimeError> {
-        let address = Address::from_environment(|name| std::env::var(name).ok())
+        let address = Address::find(variable, |path| std::fs::read_to_string(path))
             .map_err(|error| RuntimeError::Machine(error.to_string()))?;
         let client = Client::connect(&address).await.map_err(|error| no_engine(&address, &error))?;
         let version = client.version().await?;
@@ -214,6 +215,18 @@ impl Runtime for Docker {
         };
         DockerDeployment::create(self.client.clone(), [own, theirs], &self.owner, scope, notices).await
     }
+}
+
+/// A variable of the environment: one that is no text names nothing that there is, and is not taken for none.
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// Whether somebody says which engine is meant, by `DOCKER_HOST` or by a context.
+#[must_use]
+pub fn is_named() -> bool {
+    let context = || address::context(variable, |path| std::fs::read_to_string(path));
+    variable("DOCKER_HOST").is_some_and(|host| !host.is_empty()) || context().is_some()
 }
 
 /// `10.0.0.0/8 by /24, …`, or what an engine has of its own: 172.17.0.0/16 to 172.31.0.0/16, then 192.168.0.0/16 by

@@ -39,6 +39,8 @@ struct Shared {
     /// To the switch, until the teardown.
     requests: Mutex<Option<mpsc::UnboundedSender<Request>>>,
     state: Mutex<State>,
+    /// Told whenever a request was answered.
+    answered: watch::Sender<()>,
     notices: mpsc::UnboundedSender<Notice>,
 }
 
@@ -51,6 +53,10 @@ struct State {
     lives: BTreeMap<String, watch::Sender<bool>>,
     /// Why there is no switch any more.
     gone: Option<String>,
+    /// Whether nothing is started any more, because all is about to be stopped or removed.
+    closed: bool,
+    /// Whether the switch is asked to end: what still runs then is taken down, and not lost.
+    ending: bool,
 }
 
 #[derive(Debug)]
@@ -92,7 +98,12 @@ impl NetnsDeployment {
             }
         }
         let (requests, to_send) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared { requests: Mutex::new(Some(requests)), state: Mutex::default(), notices });
+        let shared = Arc::new(Shared {
+            requests: Mutex::new(Some(requests)),
+            state: Mutex::default(),
+            answered: watch::channel(()).0,
+            notices,
+        });
         tokio::spawn(ask(to_send, input));
         tokio::spawn(listen(Arc::clone(&shared), output, errors));
         Ok(Self { shared, switch: tokio::sync::Mutex::new(switch) })
@@ -167,24 +178,29 @@ impl Shared {
         if let Some(node) = starts.filter(|_| answered.1.is_ok()) {
             state.lives.entry(node).or_insert_with(|| watch::channel(false).0).send_replace(false);
         }
+        drop(state);
+        self.answered.send_replace(());
         // Who asked may have given up.
         drop(answer.send(answered.1));
     }
 
     /// There is no switch any more, and no node.
     fn lose(&self, why: &str) {
-        let (waiting, lost) = {
+        let (waiting, lost, ending) = {
             let mut state = self.state();
             state.gone = Some(why.to_owned());
             let alive = state.lives.iter().filter(|(_, ended)| !*ended.borrow());
             let alive: Vec<String> = alive.map(|(name, _)| name.clone()).collect();
-            (std::mem::take(&mut state.waiting), alive)
+            (std::mem::take(&mut state.waiting), alive, state.ending)
         };
+        self.answered.send_replace(());
         for (_, waiting) in waiting {
             drop(waiting.answer.send(Err(RuntimeError::Trial(why.to_owned()))));
         }
         for node in lost {
-            self.tell(Notice::Lost { node: node.clone(), reason: why.to_owned() });
+            if !ending {
+                self.tell(Notice::Lost { node: node.clone(), reason: why.to_owned() });
+            }
             if let Some(life) = self.state().lives.get(&node) {
                 life.send_replace(true);
             }
@@ -201,6 +217,9 @@ impl Shared {
             let mut state = self.state();
             if let Some(why) = &state.gone {
                 return Err(RuntimeError::Trial(why.clone()));
+            }
+            if state.closed && starts.is_some() {
+                return Err(RuntimeError::Trial("the trial is being taken down".to_owned()));
             }
             let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(requests) = &*requests else {
@@ -240,6 +259,15 @@ impl Shared {
         first
     }
 
+    /// Lets nothing be started any more, and waits for starts that are under way, at most until then.
+    async fn close(&self, deadline: Instant) {
+        let mut answered = self.answered.subscribe();
+        self.state().closed = true;
+        let none_under_way = answered.wait_for(|()| self.state().waiting.values().all(|it| it.starts.is_none()));
+        // A timeout means that the switch does not answer: then it is ended, and they with it.
+        drop(tokio::time::timeout_at(deadline, none_under_way).await);
+    }
+
     fn alive(&self) -> usize {
         self.state().lives.values().filter(|ended| !*ended.borrow()).count()
     }
@@ -268,6 +296,7 @@ impl Deployment for NetnsDeployment {
     }
 
     async fn stop(&self) -> Result<(), RuntimeError> {
+        self.shared.close(Instant::now() + STOP).await;
         let count = u32::try_from(self.shared.alive()).unwrap_or(u32::MAX);
         let stopped = self.shared.end_all(Signal::Terminate, Instant::now() + STOP + STOP_EACH * count).await;
         if self.shared.alive() == 0 {
@@ -277,6 +306,9 @@ impl Deployment for NetnsDeployment {
     }
 
     async fn teardown(&self) -> Result<(), RuntimeError> {
+        self.shared.close(Instant::now() + STOP).await;
+        // Without an order to stop before this, nobody waits for what nodes still have to say.
+        self.shared.state().ending = true;
         self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut switch = self.switch.lock().await;
         match tokio::time::timeout(GONE, switch.wait()).await {
@@ -288,5 +320,60 @@ impl Deployment for NetnsDeployment {
                 Err(RuntimeError::Trial(format!("the namespaces did not end within {GONE:?} and were killed")))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shared() -> (Arc<Shared>, mpsc::UnboundedReceiver<Notice>, mpsc::UnboundedReceiver<Request>) {
+        let (notices, noticed) = mpsc::unbounded_channel();
+        let (requests, asked) = mpsc::unbounded_channel();
+        let state = State { lives: [("peer-1".to_owned(), watch::channel(false).0)].into(), ..State::default() };
+        let requests = Mutex::new(Some(requests));
+        let shared = Shared { requests, state: Mutex::new(state), answered: watch::channel(()).0, notices };
+        (Arc::new(shared), noticed, asked)
+    }
+
+    #[test]
+    fn who_is_taken_down_is_not_lost_and_who_loses_the_switch_is() {
+        for (ending, lost) in [(true, 0), (false, 1)] {
+            let (shared, mut noticed, _asked) = shared();
+            shared.state().ending = ending;
+            shared.lose("the switch of the namespaces is gone: it ended");
+            let mut told = Vec::new();
+            while let Ok(notice) = noticed.try_recv() {
+                told.push(notice);
+            }
+            assert_eq!(told.len(), lost, "{told:?}");
+            assert_eq!(shared.alive(), 0);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_waits_for_starts_that_are_under_way_and_lets_no_further_one_begin() {
+        let (shared, _noticed, _asked) = shared();
+        let begun = {
+            let shared = Arc::clone(&shared);
+            tokio::spawn(async move {
+                shared
+                    .request(Some("peer-2".to_owned()), |id| Request::Signal {
+                        id,
+                        node: "peer-2".to_owned(),
+                        signal: Signal::Continue,
+                    })
+                    .await
+            })
+        };
+        tokio::task::yield_now().await;
+        let mut closed = std::pin::pin!(shared.close(Instant::now() + STOP));
+        assert!(futures_util::poll!(closed.as_mut()).is_pending(), "a start is under way");
+        shared.take(Answer::Done { id: 0, address: None });
+        closed.await;
+        assert!(begun.await.unwrap().is_ok());
+        assert_eq!(shared.alive(), 2, "who began before is known, and is stopped with the others");
+        let refused = shared.request(Some("peer-3".to_owned()), |_| unreachable!("it is not asked")).await;
+        assert!(matches!(refused, Err(RuntimeError::Trial(_))));
     }
 }

@@ -288,6 +288,9 @@ pub struct Kernel {
     pub open_files: u64,
     /// Whether the kernel tells how long processes wait (`/proc/pressure`).
     pub pressure: bool,
+    /// Most entries of the host's table of Ethernet neighbours (`gc_thresh3`), and how many there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbours: Option<(u32, u32)>,
 }
 
 /// What a host has done since it booted, all processors together. Ratios of differences are what counts.
@@ -316,6 +319,9 @@ pub struct Host {
     pub pressure_memory: Option<u64>,
     /// `CLOCK_REALTIME` less `CLOCK_MONOTONIC`, ns: changes when the clock is stepped.
     pub wall: i64,
+    /// How often the table of Ethernet neighbours, which all on the host share, had no room for an entry (`table_fulls`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbours_full: Option<u64>,
 }
 
 /// Why a node left.

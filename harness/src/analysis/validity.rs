@@ -135,6 +135,11 @@ pub enum Invalid {
         /// The node.
         node: String,
     },
+    /// The host's table of Ethernet neighbours had no room.
+    NeighboursFull {
+        /// How often.
+        times: u64,
+    },
     /// The log is not whole.
     LinesLost {
         /// Lines that are missing.
@@ -236,6 +241,11 @@ impl fmt::Display for Invalid {
             Self::ClockStepped { seconds } => write!(f, "the host's clock jumped by {seconds:+.3} s"),
             Self::NotStarted { reason } => write!(f, "it never came to the common start: {reason}"),
             Self::OutOfMemory { node } => write!(f, "the kernel killed `{node}` for its memory"),
+            Self::NeighboursFull { times } => write!(
+                f,
+                "the host's table of Ethernet neighbours, which all on it share, had no room {times} times (hint: \
+                 `sudo sysctl -w net.ipv4.neigh.default.gc_thresh3=16384`)"
+            ),
             Self::LinesLost { lines } => write!(f, "{lines} lines are missing from the log"),
             Self::Unfollowed { node, reason } => write!(f, "the output of `{node}` was lost: {reason}"),
             Self::NotConserved { from, to, sent, received } => {
@@ -422,6 +432,13 @@ fn times(limits: &Validity, observed: &Observed, row: &TrialRow, found: &mut Vec
     let jumps = observed.host.windows(2).map(|pair| (pair[1].1.wall - pair[0].1.wall) as f64 / 1e9);
     if let Some(seconds) = jumps.max_by(|a, b| a.abs().total_cmp(&b.abs())).filter(|it| it.abs() > limits.clock_step) {
         found.push(Invalid::ClockStepped { seconds });
+    }
+    // Nodes of ours need no entry in it, but somebody else's may have wanted to reach them.
+    let fulls = |look: Option<&(u64, Host)>| look.and_then(|(_, host)| host.neighbours_full);
+    let risen =
+        fulls(observed.host.last()).zip(fulls(observed.host.first())).map(|(last, first)| last - first.min(last));
+    if let Some(times) = risen.filter(|times| *times > 0) {
+        found.push(Invalid::NeighboursFull { times });
     }
 }
 

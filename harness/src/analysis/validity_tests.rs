@@ -184,6 +184,32 @@ fn a_clock_that_was_stepped() {
 }
 
 #[test]
+fn a_table_of_neighbours_that_had_no_room_meanwhile_makes_it_invalid() {
+    use crate::events::record::Line;
+    let (cell, mut log) = good();
+    let mut set = |fulls: fn(u64) -> Option<u64>| {
+        let mut second = 0;
+        for line in &mut log.lines {
+            if let Line::Node(record) = line
+                && let NodeEvent::Host(host) = &mut record.event
+            {
+                host.neighbours_full = fulls(second);
+                second += 1;
+            }
+        }
+        judged(&cell, &log).trial.invalid
+    };
+    // So often before this trial; and an older log does not say.
+    assert_eq!(set(|_| Some(7)), "");
+    assert_eq!(set(|_| None), "");
+    let full = set(|second| Some(if second < 20 { 7 } else { 9 }));
+    assert!(
+        full.starts_with("the host's table of Ethernet neighbours, which all on it share, had no room 2 times"),
+        "{full}"
+    );
+}
+
+#[test]
 fn a_node_that_stood_still_or_was_kept_off_the_processors() {
     let (cell, mut log) = good();
     plant(&mut log, "peer-1", vec![(GO + 20 * S, NodeEvent::Stalled { ns: 2 * S })]);

@@ -182,7 +182,6 @@ fn namespace_limits() {
             ));
         }
     }
-    good("no table of Ethernet neighbours is shared with the host: gc_thresh3 need not be raised");
 }
 
 /// Tries links and a small swarm on a runtime.
@@ -251,12 +250,30 @@ fn parts(kernel: &Kernel) -> bool {
     } else {
         note("no /proc/pressure: memory pressure cannot be judged (hint: boot with `psi=1`)");
     }
+    if let Some((most, entries)) = kernel.neighbours {
+        neighbours(most, entries);
+    }
     if kernel.open_files < 4096 {
         note(format_args!("a node may open {} files only: fewer than 4000 neighbours", kernel.open_files));
     } else {
         good(format_args!("a node may open {} files", kernel.open_files));
     }
     fine
+}
+
+/// What the host's table of Ethernet neighbours has room for: nodes need no place in it, up to as many as know each other in
+/// containers; whatever else the host talks to does.
+fn neighbours(most: u32, entries: u32) {
+    let words = format!("the host's table of Ethernet neighbours has {entries} entries, {most} at most (gc_thresh3)");
+    if entries.saturating_mul(10) >= most.saturating_mul(9) {
+        note(format_args!(
+            "{words}: nodes in namespaces, and up to {} in containers, need none, but trials in which it is full are INVALID \
+             (hint: `sudo sysctl -w net.ipv4.neigh.default.gc_thresh3=16384`)",
+            peer_image::node::KNOWN_MAX
+        ));
+    } else {
+        good(words);
+    }
 }
 
 /// What a link of that rate carried, in both directions.

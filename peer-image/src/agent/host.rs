@@ -22,19 +22,28 @@ const OVERSLEPT: Duration = Duration::from_millis(250);
 /// If it cannot be asked.
 pub async fn kernel() -> Result<Kernel, LinkError> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let neighbours = link::Table::new()?.read().await?;
     Ok(Kernel {
         parts: link::probe().await?,
         congestion: link::available_congestion(),
         open_files: limit.current.unwrap_or(u64::MAX),
         pressure: std::path::Path::new("/proc/pressure/cpu").exists(),
+        neighbours: neighbours.map(|table| (table.room, table.entries)),
     })
 }
 
 /// Reports what the host does, each second, for ever.
 pub async fn watch(reporter: Rc<Reporter>) {
+    let table = link::Table::new().ok();
     loop {
         match look() {
-            Some(host) => reporter.emit(Event::Host(host)),
+            Some(host) => {
+                let neighbours = match &table {
+                    Some(table) => table.read().await.ok().flatten(),
+                    None => None,
+                };
+                reporter.emit(Event::Host(Host { neighbours_full: neighbours.map(|it| it.fulls), ..host }));
+            }
             None => {
                 let message = "the host's load cannot be read from `/proc/stat` and `/proc/meminfo`".to_owned();
                 reporter.emit(Event::Warning { message });

@@ -23,6 +23,8 @@ pub(super) struct Interface {
     pub(super) mtu: u32,
     /// Largest offload packet that sockets hand to it, bytes.
     pub(super) offload: u32,
+    /// Its Ethernet address; empty if it has none.
+    pub(super) ethernet: Vec<u8>,
     /// Its first IPv4 address; unspecified if it has none.
     pub(super) address: Ipv4Addr,
     /// Length of the address's network prefix, bits.
@@ -55,6 +57,7 @@ fn choose(links: &[LinkMessage], addresses: &[AddressMessage], wanted: Option<&s
             name: name.to_owned(),
             mtu: number(link, |a| if let LinkAttribute::Mtu(n) = a { Some(*n) } else { None }),
             offload: number(link, |a| if let LinkAttribute::GsoMaxSize(n) = a { Some(*n) } else { None }),
+            ethernet: link.attributes.iter().find_map(ethernet).unwrap_or_default(),
             address: address.map_or(Ipv4Addr::UNSPECIFIED, |(address, _)| address),
             prefix: address.map_or(32, |(_, prefix)| prefix),
         })
@@ -66,6 +69,10 @@ fn name_of(link: &LinkMessage) -> Option<&str> {
         LinkAttribute::IfName(name) => Some(name.as_str()),
         _ => None,
     })
+}
+
+fn ethernet(attribute: &LinkAttribute) -> Option<Vec<u8>> {
+    if let LinkAttribute::Address(address) = attribute { Some(address.clone()) } else { None }
 }
 
 /// An attribute that every kernel tells of every interface: 0 stands for one that did not.

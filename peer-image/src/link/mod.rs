@@ -9,6 +9,7 @@
 //! | `tbf` | how large bucket and queue are, and their bytes on netlink (pure) |
 //! | `congestion` | which congestion control later connections get |
 //! | `pin` | the other nodes' Ethernet addresses, so that a large swarm does not overflow the kernel's table |
+//! | `table` | how full that table is |
 //! | `probe` | which parts the kernel has |
 //! | `netlink` | a connection to the kernel |
 //! | [`LinkError`] | what can be missing, and the cure |
@@ -26,6 +27,7 @@ mod interface;
 mod netlink;
 mod pin;
 mod probe;
+mod table;
 mod tbf;
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
@@ -40,6 +42,7 @@ pub use self::congestion::available as available_congestion;
 pub use self::error::{Doing, LinkError, Part};
 use self::interface::Interface;
 pub use self::probe::probe;
+pub use self::table::{Neighbours, Table};
 use self::tbf::Bucket;
 use crate::event::{Counters, Queue, Shape, Shaped};
 use crate::node::Link;
@@ -127,9 +130,12 @@ pub async fn retune(shaped: &Shaped, link: Link) -> Result<(), LinkError> {
     put_bucket(&handle, interface.index, &up).await
 }
 
-/// The ways out that a node had before it was cut off: the kernel forgets them with the interface.
+/// The ways out that a node had before it was cut off, and whom it knew there: the kernel forgets them with the interface.
 #[derive(Debug, Clone, Default)]
-pub struct Ways(Vec<RouteMessage>);
+pub struct Ways {
+    routes: Vec<RouteMessage>,
+    neighbours: Vec<pin::Entry>,
+}
 
 /// Cuts the node off, as if its cable were pulled, until [`mend`]: its interface is down. Needs NET_ADMIN.
 ///
@@ -139,10 +145,11 @@ pub struct Ways(Vec<RouteMessage>);
 pub async fn cut(shaped: &Shaped) -> Result<Ways, LinkError> {
     let handle = netlink::connect()?;
     let interface = interface::find(&handle, Some(&shaped.interface)).await?;
-    let ways = congestion::ways(&handle, &interface).await?;
+    let routes = congestion::ways(&handle, &interface).await?;
+    let neighbours = pin::entries(&handle, &interface).await?;
     let change = LinkUnspec::new_with_index(interface.index).down().build();
     handle.link().change(change).execute().await.map_err(|error| LinkError::netlink(Doing::Cut, &error))?;
-    Ok(Ways(ways))
+    Ok(Ways { routes, neighbours })
 }
 
 /// Undoes [`cut`] in a network of `nodes`. Needs NET_ADMIN.
@@ -156,7 +163,8 @@ pub async fn mend(shaped: &Shaped, nodes: u32, ways: &Ways) -> Result<(), LinkEr
     let change = LinkUnspec::new_with_index(interface.index).up().build();
     handle.link().change(change).execute().await.map_err(|error| LinkError::netlink(Doing::Cut, &error))?;
     // With the interface the kernel forgot its routes and its neighbours. What it made anew by itself is there already.
-    for way in &ways.0 {
+    pin::enter(&handle, &interface, ways.neighbours.iter().cloned()).await?;
+    for way in &ways.routes {
         let put = handle.route().add(way.clone()).replace().execute().await;
         put.map_err(|error| LinkError::netlink(Doing::Cut, &error))?;
     }

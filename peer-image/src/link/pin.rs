@@ -5,17 +5,22 @@
 //! 37 × 36 entries at once and finds itself without a route. Permanent entries do not count against the limit. They
 //! can be made before the other nodes exist, because every node gives itself the Ethernet address that follows from
 //! its IPv4 address, as Docker did up to version 27.
+//!
+//! The kernel forgets an interface's entries, permanent ones too, when its Ethernet address is set or it goes down: what was
+//! entered before by whoever made the network (the way out of a namespace) is entered again.
 
 use std::net::Ipv4Addr;
 
+use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState};
 use rtnetlink::{Handle, LinkUnspec};
 
 use super::error::{Doing, LinkError};
 use super::interface::Interface;
+use super::netlink::collect;
+use crate::node::KNOWN_MAX;
 
-/// Entries per node at most: so many nodes may know each other without asking. Beyond, the table would take more
-/// kernel memory than the swarm itself.
-const MOST: u32 = 256;
+/// A permanent entry: who, and at which Ethernet address.
+pub(super) type Entry = (Ipv4Addr, Vec<u8>);
 
 /// Addresses beyond the number of nodes that are entered too: nodes that come back may get new ones.
 const SPARE: u32 = 8;
@@ -38,19 +43,53 @@ fn others(own: Ipv4Addr, prefix: u8, nodes: u32) -> Vec<Ipv4Addr> {
         .collect()
 }
 
-/// Gives the interface its Ethernet address and enters those of the other nodes.
+/// Gives the interface its Ethernet address, unless it has it, and enters those of the other nodes.
 pub(super) async fn pin(handle: &Handle, interface: &Interface, nodes: u32) -> Result<(), LinkError> {
-    if nodes == 0 || nodes > MOST || interface.address.is_unspecified() {
+    if nodes == 0 || nodes > KNOWN_MAX || interface.address.is_unspecified() {
         return Ok(());
     }
-    let failed = |error: rtnetlink::Error| LinkError::netlink(Doing::Pin, &error);
-    let own = LinkUnspec::new_with_index(interface.index).address(ethernet(interface.address).to_vec()).build();
-    handle.link().change(own).execute().await.map_err(failed)?;
-    for address in others(interface.address, interface.prefix, nodes) {
+    let own = ethernet(interface.address).to_vec();
+    if interface.ethernet != own {
+        let known = entries(handle, interface).await?;
+        let change = LinkUnspec::new_with_index(interface.index).address(own).build();
+        handle.link().change(change).execute().await.map_err(|error| LinkError::netlink(Doing::Pin, &error))?;
+        enter(handle, interface, known).await?;
+    }
+    let others = others(interface.address, interface.prefix, nodes);
+    enter(handle, interface, others.into_iter().map(|address| (address, ethernet(address).to_vec()))).await
+}
+
+/// The permanent entries of an interface.
+pub(super) async fn entries(handle: &Handle, interface: &Interface) -> Result<Vec<Entry>, LinkError> {
+    let all: Vec<NeighbourMessage> = collect(Doing::Pin, handle.neighbours().get().execute()).await?;
+    let own = all.iter().filter(|it| it.header.ifindex == interface.index);
+    Ok(own.filter(|it| it.header.state == NeighbourState::Permanent).filter_map(entry).collect())
+}
+
+/// Makes entries of an interface, or makes them anew.
+pub(super) async fn enter(
+    handle: &Handle,
+    interface: &Interface,
+    entries: impl IntoIterator<Item = Entry>,
+) -> Result<(), LinkError> {
+    for (address, ethernet) in entries {
         let entry = handle.neighbours().add(interface.index, address.into());
-        entry.link_layer_address(&ethernet(address)).replace().execute().await.map_err(failed)?;
+        let entered = entry.link_layer_address(&ethernet).replace().execute().await;
+        entered.map_err(|error| LinkError::netlink(Doing::Pin, &error))?;
     }
     Ok(())
+}
+
+fn entry(message: &NeighbourMessage) -> Option<Entry> {
+    let address = message.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some(*address),
+        _ => None,
+    })?;
+    let ethernet = message.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::LinkLayerAddress(ethernet) => Some(ethernet.clone()),
+        _ => None,
+    })?;
+    Some((address, ethernet))
 }
 
 #[cfg(test)]

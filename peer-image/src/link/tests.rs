@@ -217,8 +217,15 @@ fn a_transfer_crosses_both_queues_and_is_counted_without_capabilities() {
 
 /// The kernel's default, before anything was set.
 async fn shape_default_of(handle: &Handle) -> String {
-    let none =
-        Interface { index: 0, name: String::new(), mtu: 0, offload: 0, address: Ipv4Addr::UNSPECIFIED, prefix: 32 };
+    let none = Interface {
+        index: 0,
+        name: String::new(),
+        mtu: 0,
+        offload: 0,
+        ethernet: Vec::new(),
+        address: Ipv4Addr::UNSPECIFIED,
+        prefix: 32,
+    };
     congestion::apply(handle, &none, SYSTEM_CONGESTION).await.unwrap()
 }
 

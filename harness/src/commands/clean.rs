@@ -1,13 +1,33 @@
 //! `harness clean`: removes what runs left that were killed. It knows nothing of experiments or results.
 
-use super::{complain, say};
+use super::{complain, run, say};
 use crate::exit::Exit;
 use crate::runtime::RuntimeError;
 use crate::runtime::docker::{Cleaned, Engine};
+use crate::runtime::trial::Signal;
 
 /// Removes what dead runs left on the engine, and images of older binaries; with `all`, also what was started on
 /// another machine or before the last boot, and every image. Says what it did on standard output.
+///
+/// A process 1 is ended by no signal that it does not wait for; what is not removed then is found by the next one.
 pub async fn clean(all: bool) -> Exit {
+    let mut stop = match run::watch_signals() {
+        Ok(stop) => stop,
+        Err(error) => {
+            complain(format_args!("error: cannot wait for signals: {error}"));
+            return Exit::Machine;
+        }
+    };
+    tokio::select! {
+        exit = to_the_end(all) => exit,
+        Ok(signal) = stop.wait_for(Option::is_some) => match *signal {
+            Some(Signal::Interrupt) => Exit::Interrupted,
+            Some(Signal::Terminate) | None => Exit::Terminated,
+        },
+    }
+}
+
+async fn to_the_end(all: bool) -> Exit {
     match remove(all).await {
         Ok(cleaned) => {
             say(format_args!("removed {cleaned}"));

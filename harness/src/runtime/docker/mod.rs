@@ -253,7 +253,7 @@ fn nodes_in(subnet: &str) -> Option<u64> {
 fn room(subnets: &[String], nodes: u64) -> Result<(), RuntimeError> {
     match subnets.iter().filter_map(|subnet| Some((nodes_in(subnet)?, subnet))).max() {
         Some((room, subnet)) if room < nodes => Err(RuntimeError::Machine(format!(
-            "the engine made a network of `{subnet}`, which holds {room} nodes: this trial has {nodes}, with tracker and \
+            "the engine made a network of `{subnet}`, which has room for {room}: this trial has {nodes} nodes, with tracker and \
              server (hint: a smaller `size` in `default-address-pools` of the engine's daemon.json, or fewer peers)"
         ))),
         _ => Ok(()),
@@ -362,7 +362,10 @@ mod tests {
             let error = room(&subnets(subnet), 6).unwrap_err();
             assert!(matches!(error, RuntimeError::Machine(_)), "{error}");
             let error = error.to_string();
-            assert!(error.contains(&format!("`{subnet}`, which holds {holds} nodes: this trial has 6")), "{error}");
+            assert!(
+                error.contains(&format!("`{subnet}`, which has room for {holds}: this trial has 6 nodes")),
+                "{error}"
+            );
             assert!(error.contains("default-address-pools"), "{error}");
         }
         // What the engine does not tell is not judged.

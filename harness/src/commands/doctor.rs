@@ -19,7 +19,7 @@ use crate::plan::{self, RuntimeName};
 use crate::runtime::docker::{Engine, nodes_per_network};
 use crate::runtime::netns::Netns;
 use crate::runtime::trial::{self, Identity, Signal};
-use crate::runtime::{Runtime, RuntimeError, Scope};
+use crate::runtime::{KNOWN_MAX, Runtime, RuntimeError, Scope};
 use crate::spec;
 
 /// Rates at which a link is tried, mbit/s.
@@ -269,7 +269,7 @@ fn neighbours(most: u32, entries: u32) {
         note(format_args!(
             "{words}: nodes in namespaces, and up to {} in containers, need none, but trials in which it is full are INVALID \
              (hint: `sudo sysctl -w net.ipv4.neigh.default.gc_thresh3=16384`)",
-            peer_image::node::KNOWN_MAX
+            KNOWN_MAX
         ));
     } else {
         good(words);

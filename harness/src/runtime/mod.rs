@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
+pub use peer_image::node::KNOWN_MAX;
 use peer_image::node::NodeSpec;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;

@@ -113,8 +113,11 @@ pub enum Event {
     Changed {
         /// Planned moment, ns after the common start.
         planned: u64,
-        /// How much later it was done, ns.
+        /// How much later it was begun, ns.
         late: u64,
+        /// How long the kernel took for it, ns; none in logs that do not have it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        took: Option<u64>,
         /// What.
         what: Alteration,
         /// What went wrong, if something did.

@@ -129,8 +129,10 @@ pub struct Started {
 pub struct Changed {
     /// Planned moment, ns after the common start.
     pub planned: u64,
-    /// How much later it was, ns.
+    /// How much later it was begun, ns.
     pub late: u64,
+    /// How long it took, ns, if the log says so.
+    pub took: Option<u64>,
     /// What.
     pub what: Alteration,
     /// What went wrong.
@@ -299,9 +301,9 @@ impl Life {
                     *at = (*at).max(mono);
                 }
             }
-            NodeEvent::Changed { planned, late, what, error } => {
-                let (planned, late, what, error) = (*planned, *late, *what, error.clone());
-                self.changed.push(Changed { planned, late, what, error });
+            NodeEvent::Changed { planned, late, took, what, error } => {
+                let (planned, late, took, what, error) = (*planned, *late, *took, *what, error.clone());
+                self.changed.push(Changed { planned, late, took, what, error });
             }
             NodeEvent::Progress(progress) => {
                 self.idle.push((mono, progress.idle));

@@ -17,20 +17,45 @@
 //! is the bound. If everybody is there from the start and links do not change, ∫u = u·D, and this is the textbook's
 //! formula, to the last bit.
 //!
+//! **What a link carries after its node's end** is part of ∫u, because the bits of a line are counted where they pass the
+//! sender's shaper, or the receiver's:
+//!
+//! - *A node that leaves by itself* closes its connections, and the kernel sends what its sockets hold. Its link's counters
+//!   are told as it leaves and once more at its end; between the two it uploads what they grew by, and at most its rate for
+//!   that time. These bits are counted, as early as the rate allows. A log that has no counters of after it left gives it
+//!   [`DRAIN`]. Nobody is left to receive, so nothing is added to d.
+//! - *A killed node* has no process to send or to receive. What passed its shaper before is upload of before, even if it
+//!   waits in the receiver's queue; and what a receiver's queue lets in is limited by that receiver's own d, while it is
+//!   there. So nothing is added. When the kill took effect is known only to lie between the call and the engine's answer:
+//!   the answer counts.
+//! - *A cut* takes the interface down, and with it the kernel drops what waits in the upload queue: nothing is added to u.
+//!   The cut is done when netlink answers, and that moment counts; that of a mend is the one at which it was begun. A new
+//!   rate counts as the larger of both in between. (What waits in the download queue of a node that was cut off may
+//!   still arrive: its mirror is up. It passed its sender's shaper before.)
+//!
+//! Three things a link may carry beyond its rate are no part of the bound; a time is called impossible only if they do not
+//! explain it either ([`Member::buckets`]): the token bucket, full at the start of each life, after each change of its rate
+//! and after a cut; the download queue at a cut; and the sockets of a killed node for the moment that an engine takes
+//! after its answer to take the network away ([`UNPLUGGED`]).
+//!
 //! Where presence is not known exactly it is taken longer, which lowers the bound and keeps it true: a node begins at its
-//! planned moment, a killed one lasts until the engine said so, and one that is frozen counts as there, because the kernel
-//! goes on sending what its sockets hold. A node that left is counted for as long as it may have gone on sending what its
-//! sockets held ([`DRAIN`]).
+//! planned moment, and one that is frozen counts as there, because the kernel goes on sending what its sockets hold.
+//! Where nodes go by kill or cut alone, all this is the plan's bound but for the lateness of engine and netlink.
 
+use peer_image::event::Leave;
 use peer_image::node::{Alteration, DRAIN, Link, Role};
 
 use super::bounds::{Bound, PAYLOAD_SHARE, Term, useful_upload};
 use super::lives::{Acted, Life, NodeLog, Observed, Started};
 use crate::plan::{Action, Architecture, How, Node, Trial};
 
-/// What netlink may take to change a link, seconds.
+/// What netlink may take to change a link, seconds, where the log does not say how long it took.
 const NETLINK: f64 = 0.1;
-/// What a link that was cut may still let in, bits: what the sockets of four uploaders had handed on, six blocks each.
+/// For so long after the engine's answer a killed node's network may still be there, seconds: Docker 20.10 answers when the
+/// process has ended, and clears the network away then. A namespace's cable is pulled within milliseconds.
+const UNPLUGGED: f64 = 0.1;
+/// What the download queue of a link that was cut may still let in, bits: what the sockets of four uploaders had handed on,
+/// six blocks each.
 const UNDER_WAY: f64 = 4.0 * 6.0 * 16_384.0 * 8.0;
 
 /// A time in which a node's link has the same rates. Seconds after the common start, bit/s.
@@ -187,24 +212,48 @@ pub fn realised(trial: &Trial, observed: &Observed) -> Option<Swarm> {
             Alteration::Cut => (sum.0, sum.1 + UNDER_WAY),
             Alteration::Silent | Alteration::Answering => sum,
         });
+        let most_up = spans.iter().map(|span| span.link.up).max().unwrap_or(0) as f64;
+        let unplugged = kills(node, observed).count() as f64 * UNPLUGGED * most_up;
         Member {
-            spans: drained(spans),
+            spans: drained(spans, log),
             helps: useful_upload(link, node.behaviour) > 0,
             to_complete: node.to_complete && !super::peers::gave_up(log),
             buckets: (
-                bucket(|life| Some(life.shaped.as_ref()?.up.as_ref()?.burst)) + refilled.0,
+                bucket(|life| Some(life.shaped.as_ref()?.up.as_ref()?.burst)) + refilled.0 + unplugged,
                 bucket(|life| Some(life.shaped.as_ref()?.down.as_ref()?.burst)) + refilled.1,
             ),
         }
     })
 }
 
-/// The same spans with the time in which a node that left may have gone on sending.
-fn drained(mut spans: Vec<Span>) -> Vec<Span> {
-    let next: Vec<f64> = spans.iter().skip(1).map(|span| span.from).chain([f64::INFINITY]).collect();
-    for (span, next) in spans.iter_mut().zip(next) {
-        span.until = (span.until + DRAIN.as_secs_f64()).min(next);
+/// The same spans, and for each life that left by itself what its link carried of what its sockets held.
+fn drained(mut spans: Vec<Span>, log: &NodeLog) -> Vec<Span> {
+    for life in &log.lives {
+        let Some((mono, started)) =
+            life.left.filter(|(_, why)| *why != Leave::Stopped).and_then(|(mono, _)| Some((mono, life.started?)))
+        else {
+            continue;
+        };
+        let left = super::conclude::since(mono, started.go);
+        // Who was cut off before has nobody to send to.
+        let Some(last) = spans.iter().find(|span| span.until == left && span.link.up > 0).copied() else { continue };
+        let rate = last.link.up as f64;
+        let before = life.carried.iter().rev().find(|(at, ..)| *at <= mono);
+        let after = life.carried.last().filter(|(at, ..)| *at > mono);
+        let held = match (before, after) {
+            (Some((_, before, _)), Some((end, after, _))) => {
+                let possible = rate * seconds(end - mono);
+                (after.saturating_sub(*before) as f64 * 8.0).min(possible)
+            }
+            _ => rate * DRAIN.as_secs_f64(),
+        };
+        let next = spans.iter().map(|span| span.from).filter(|from| *from >= left).fold(f64::INFINITY, f64::min);
+        let until = (left + held / rate).min(next);
+        if until > left {
+            spans.push(Span { from: left, until, link: Link { down: 0, ..last.link } });
+        }
     }
+    spans.sort_by(|a, b| a.from.total_cmp(&b.from));
     spans
 }
 
@@ -241,42 +290,45 @@ fn planned_spans(trial: &Trial, node: &Node, link: Link) -> Vec<Span> {
     cut(there, link, &rates.collect::<Vec<_>>())
 }
 
+/// The kills of a node that were carried out.
+fn kills<'o>(node: &'o Node, observed: &'o Observed) -> impl Iterator<Item = &'o Acted> {
+    let own = observed.acted.iter().filter(move |acted| acted.node == node.name && acted.action == Action::Crash);
+    own.filter(|acted| acted.error.is_none())
+}
+
 fn realised_spans(node: &Node, link: Link, log: &NodeLog, observed: &Observed) -> Vec<Span> {
     let mut there = Vec::new();
-    let mut rates = Vec::new();
-    let crashes = || {
-        let own = observed.acted.iter().filter(move |acted| acted.node == node.name && acted.action == Action::Crash);
-        own.filter(|acted| acted.error.is_none())
-    };
+    let mut rates: Vec<(f64, Link)> = Vec::new();
     for (i, life) in log.lives.iter().enumerate() {
         let Some(started) = life.started else { continue };
         let from = begins(started);
-        let left = life.left.filter(|(_, why)| *why != peer_image::event::Leave::Stopped);
+        let left = life.left.filter(|(_, why)| *why != Leave::Stopped);
         let left = left.map(|(mono, _)| super::conclude::since(mono, started.go));
         // Killed: it had no time to say so. A kill that was planned before this life was to begin is that of the life before,
         // even if the engine was done with it later. A life that another one followed has ended by then in any case.
         let killed = || {
             let own = |acted: &&Acted| acted.planned >= started.planned && acted.done as f64 / 1e9 >= from;
-            crashes().find(own).map(|acted| acted.done as f64 / 1e9).filter(|_| life.left.is_none())
+            kills(node, observed).find(own).map(|acted| acted.done as f64 / 1e9).filter(|_| life.left.is_none())
         };
-        let followed = || log.lives.get(i + 1).and_then(|next| Some(begins(next.started?)));
-        let until = left.or_else(killed).or_else(followed).unwrap_or(f64::INFINITY);
+        let followed = log.lives[i + 1..].iter().find_map(|next| Some(begins(next.started?))).unwrap_or(f64::INFINITY);
+        let until = left.or_else(killed).unwrap_or(f64::INFINITY).min(followed.max(from));
         there.push((from, until));
-        let mut before = link;
+        // A later life finds the link as the one before left it.
+        let mut before = rates.last().map_or(link, |(_, link)| *link);
         for change in life.changed.iter().filter(|change| change.error.is_none()) {
             let at = seconds(change.planned + change.late);
+            let done = at + change.took.map_or(NETLINK, seconds);
             match change.what {
-                // Cut a little later and mended a little earlier than told: netlink takes its time.
                 Alteration::Cut => {
                     if let Some(last) = there.last_mut() {
-                        last.1 = (at + NETLINK).min(until);
+                        last.1 = done.min(until);
                     }
                 }
                 Alteration::Mend => there.push((at.min(until), until)),
                 // Until it is done the larger of both rates counts.
                 Alteration::Rates(link) => {
                     rates.push((at, Link { up: link.up.max(before.up), down: link.down.max(before.down) }));
-                    rates.push((at + NETLINK, link));
+                    rates.push((done, link));
                     before = link;
                 }
                 Alteration::Silent | Alteration::Answering => {}
@@ -471,11 +523,15 @@ mod tests {
         fn it_is_what_brute_force_finds(
             server in (0_u32..20, 20_u32..200, 1_u64..50),
             peers in proptest::collection::vec((0_u32..50, 1_u32..100, 0_u32..50, 0_u64..20, 1_u64..50), 1..4),
+            drains in 0_u32..5,
         ) {
             let member = |(from, long, away, up, down): (u32, u32, u32, u64, u64)| {
                 let link = Link { up, down };
                 let (first, second) = (f64::from(from), f64::from(from + long));
                 let mut member = there(first, second, up, down);
+                // What its sockets held goes out while it is away, and nothing comes in.
+                let drained = second + f64::from(drains.min(away));
+                member.spans.push(Span { from: second, until: drained, link: Link { up, down: 0 } });
                 member.spans.push(Span { from: second + f64::from(away), until: ALWAYS, link });
                 member
             };

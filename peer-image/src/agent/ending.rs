@@ -1,11 +1,14 @@
 //! When and why a node stops: its planned leave, its completion, the end of its patience, or a signal.
 
 use std::io;
+use std::rc::Rc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::clock::Epoch;
+use super::report::Reporter;
 use crate::event::Leave;
+use crate::link::Gauge;
 use crate::node::{OnComplete, Stay};
 use crate::swarm::time::{Span, Timestamp};
 
@@ -20,6 +23,8 @@ pub struct Ending {
     after_completion: Option<Timestamp>,
     /// Whether the node leaves of its own accord.
     leaves: bool,
+    /// By whom its link's counters are told, and read.
+    counters: Option<(Rc<Reporter>, Rc<Gauge>)>,
 }
 
 impl Ending {
@@ -30,7 +35,16 @@ impl Ending {
     pub fn new() -> io::Result<Self> {
         let term = signal(SignalKind::terminate())?;
         let int = signal(SignalKind::interrupt())?;
-        Ok(Self { term, int, epoch: None, planned: None, patience: None, after_completion: None, leaves: false })
+        Ok(Self {
+            term,
+            int,
+            epoch: None,
+            planned: None,
+            patience: None,
+            after_completion: None,
+            leaves: false,
+            counters: None,
+        })
     }
 
     /// The node leaves at the end of its stay if that is its own to do, and earlier if its patience, ns, ends before it
@@ -39,6 +53,19 @@ impl Ending {
         self.epoch = Some(epoch);
         self.planned = stay.until.filter(|_| stay.leaves).map(Timestamp);
         self.patience = patience.map(|patience| Timestamp(stay.from.saturating_add(patience)));
+    }
+
+    /// Who tells of the link's counters when the node leaves.
+    pub fn count_by(&mut self, reporter: Rc<Reporter>, gauge: Rc<Gauge>) {
+        self.counters = Some((reporter, gauge));
+    }
+
+    /// Tells what the link has counted, of a node that leaves of its own accord: what it counts from then on is what its
+    /// sockets still held. To be called just before it says that it left.
+    pub async fn last_look(&self) {
+        if let Some((reporter, gauge)) = self.counters.as_ref().filter(|_| self.leaves) {
+            super::count(reporter, gauge).await;
+        }
     }
 
     /// The node has the whole file now.

@@ -84,6 +84,7 @@ impl Prepared {
                 ending.wait().await
             }
         };
+        ending.last_look().await;
         started.reporter.emit(Event::Left { why });
         Ok(())
     }

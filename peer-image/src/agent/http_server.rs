@@ -78,6 +78,7 @@ impl Prepared {
             () = Rc::clone(&shop).report() => unreachable!("it reports for ever"),
         };
         shop.ledger.borrow_mut().report_anyway();
+        ending.last_look().await;
         started.reporter.emit(Event::Left { why });
         Ok(())
     }

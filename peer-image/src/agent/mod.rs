@@ -167,7 +167,7 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
     let shaped = link::shape(None, spec.link, &spec.congestion).await?;
     link::pin_neighbours(&shaped, spec.nodes).await?;
     reporter.emit(Event::Shaped(shaped.clone()));
-    let gauge = link::Gauge::new(&shaped).await?;
+    let gauge = Rc::new(link::Gauge::new(&shaped).await?);
     if spec.role == Role::Tracker {
         reporter.emit(Event::Kernel(host::kernel().await?));
     }
@@ -206,6 +206,7 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
                             }
                         };
                         ending.schedule(stay, spec.patience, epoch);
+                        ending.count_by(Rc::clone(&reporter), Rc::clone(&gauge));
                         let (held, spread) = (Rc::clone(&reporter), gate::SPREAD * spec.nodes * 2);
                         tokio::task::spawn_local(async move {
                             tokio::time::sleep(spread).await;

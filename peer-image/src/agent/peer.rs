@@ -142,6 +142,7 @@ impl Prepared {
         let why = peer.take_part(self.listener, ending).await?;
         peer.report();
         peer.ledger.report_at_last();
+        ending.last_look().await;
         peer.reporter.emit(Event::Left { why });
         // It is gone for its neighbours at once, however long the goodbye takes on a link full of blocks.
         peer.neighbours.clear();

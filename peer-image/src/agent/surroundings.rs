@@ -15,8 +15,8 @@ use crate::event::{Event, Shaped};
 use crate::link::{self, LinkError, Ways};
 use crate::node::{Alteration, Change};
 
-/// What the thread did.
-type Done = (Change, u64, Option<String>);
+/// What the thread did: how much later than planned it began, and how long it took, ns; and what went wrong.
+type Done = (Change, u64, u64, Option<String>);
 
 /// The thread that changes the link, waiting for the common start.
 #[derive(Debug)]
@@ -78,8 +78,8 @@ impl Surroundings {
     }
 }
 
-fn tell_of((Change { at, what }, late, error): Done, reporter: &Reporter) {
-    reporter.emit(Event::Changed { planned: at, late, what, error });
+fn tell_of((Change { at, what }, late, took, error): Done, reporter: &Reporter) {
+    reporter.emit(Event::Changed { planned: at, late, took: Some(took), what, error });
 }
 
 async fn follow(
@@ -102,9 +102,10 @@ async fn follow(
                 _ = &mut over => return,
             }
         }
-        let late = epoch.now().0.saturating_sub(change.at);
+        let begun = epoch.now().0;
         let error = alter(shaped, nodes, &mut ways, change.what).await.err().map(|error| error.to_string());
-        if !is_past && tell.send((change, late, error)).is_err() {
+        let (late, took) = (begun.saturating_sub(change.at), epoch.now().0.saturating_sub(begun));
+        if !is_past && tell.send((change, late, took, error)).is_err() {
             return;
         }
     }

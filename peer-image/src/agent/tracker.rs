@@ -99,7 +99,7 @@ impl Office {
             clock::wait_exactly(go.saturating_add(change.at), clock::EARLY).await;
             self.silent.set(change.what == Alteration::Silent);
             let late = clock::monotonic().saturating_sub(go).saturating_sub(change.at);
-            self.reporter.emit(Event::Changed { planned: change.at, late, what: change.what, error: None });
+            self.reporter.emit(Event::Changed { planned: change.at, late, took: None, what: change.what, error: None });
         }
         std::future::pending::<()>().await;
     }

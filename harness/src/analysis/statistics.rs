@@ -37,6 +37,28 @@ pub fn median(values: &[f64]) -> Option<f64> {
     quantile(values, 0.5)
 }
 
+/// A robust standard deviation: the median distance from the median, 1.4826 times, and for few values more, so that of a
+/// normal distribution it is σ on average (Croux & Rousseeuw, COMPSTAT 1992). Two values in five may be anything. `None`
+/// below two values.
+#[must_use]
+pub fn robust_deviation(values: &[f64]) -> Option<f64> {
+    let few = match values.len() {
+        0 | 1 => return None,
+        2 => 1.196,
+        3 => 1.495,
+        4 => 1.363,
+        5 => 1.206,
+        6 => 1.200,
+        7 => 1.140,
+        8 => 1.129,
+        9 => 1.107,
+        n => n as f64 / (n as f64 - 0.8),
+    };
+    let middle = median(values)?;
+    let distances: Vec<f64> = values.iter().map(|value| (value - middle).abs()).collect();
+    Some(1.4826 * few * median(&distances)?)
+}
+
 /// Jain's fairness index, (Σx)² / (n·Σx²): 1 where all values are equal, 1/n where all but one are 0 (Jain, Chiu &
 /// Hawe, DEC-TR-301, 1984). `None` for no values, or if all are 0.
 #[must_use]
@@ -146,6 +168,15 @@ mod tests {
         assert_eq!(jain(&[20.0, 20.0, 20.0, 20.0, 20.0, 0.0, 0.0, 0.0, 0.0, 0.0]), Some(0.5));
         assert_eq!(jain(&[0.0]), None);
         assert_eq!(jain(&[]), None);
+    }
+
+    #[test]
+    fn a_robust_deviation_does_not_hear_of_what_lies_far_off() {
+        let values = [9.0, 10.0, 11.0, 12.0, 13.0];
+        // The distances are 0, 1, 1, 2 and 2: their median is 1.
+        assert_eq!(robust_deviation(&values), Some(1.4826 * 1.206));
+        assert_eq!(robust_deviation(&[9.0, 10.0, 11.0, 12.0, 1300.0]), Some(1.4826 * 1.206));
+        assert_eq!(robust_deviation(&[9.0]), None);
     }
 
     #[test]

@@ -257,6 +257,14 @@ impl Point {
 }
 
 impl Analysis {
+    /// The attempts that are not INVALID: (cell, repeat, attempt). What is told of several attempts together is told of these;
+    /// tables with a row for each attempt have all of them.
+    #[must_use]
+    pub fn standing(&self) -> BTreeSet<(&str, u32, u32)> {
+        let standing = self.trials.iter().filter(|trial| trial.verdict != Verdict::Invalid);
+        standing.map(|trial| (trial.cell.as_str(), trial.repeat, trial.attempt)).collect()
+    }
+
     /// D of each valid trial of a cell, seconds, in the trials' order.
     #[must_use]
     pub fn times(&self, cell: &str) -> Vec<f64> {
@@ -386,6 +394,11 @@ fn summary_row(cell: &Cell, trials: &[TrialRow], is_decided: bool) -> SummaryRow
     let ended = |how: &[TrialOutcome]| count(own().filter(|trial| how.contains(&trial.outcome)).count());
     let every = |field: fn(&TrialRow) -> Option<f64>| -> Vec<f64> { all.iter().filter_map(|it| field(it)).collect() };
     let completed = Completed::of(all.iter().copied());
+    // The bound of a cell of which nothing stands is that of what was tried.
+    let bound_of = |field: fn(&TrialRow) -> Option<f64>| {
+        let standing: Vec<f64> = own().filter_map(|trial| field(trial)).collect();
+        median(&standing).or_else(|| median(&every(field)))
+    };
     let times = of(|trial| trial.distribution_time_s);
     let interval = median_interval(&times);
     let run: BTreeSet<u32> = all.iter().map(|trial| trial.repeat).collect();
@@ -422,9 +435,11 @@ fn summary_row(cell: &Cell, trials: &[TrialRow], is_decided: bool) -> SummaryRow
         distribution_time_low_s: interval.map(|interval| interval.low),
         distribution_time_high_s: interval.map(|interval| interval.high),
         download_mean_s: median(&own().filter_map(|trial| trial.download_mean_s).collect::<Vec<_>>()),
-        bound_s: median(&every(|trial| trial.bound_s)).or_else(|| Some(unrun()?.seconds)),
-        bound_payload_s: median(&every(|trial| trial.bound_payload_s)).or_else(|| Some(unrun()?.payload_seconds)),
-        binding_term: most_frequent(all.iter().filter_map(|trial| trial.binding_term)).or_else(|| Some(unrun()?.term)),
+        bound_s: bound_of(|trial| trial.bound_s).or_else(|| Some(unrun()?.seconds)),
+        bound_payload_s: bound_of(|trial| trial.bound_payload_s).or_else(|| Some(unrun()?.payload_seconds)),
+        binding_term: most_frequent(own().filter_map(|trial| trial.binding_term))
+            .or_else(|| most_frequent(all.iter().filter_map(|trial| trial.binding_term)))
+            .or_else(|| Some(unrun()?.term)),
         ratio: median(&of(|trial| trial.ratio)),
         payload_ratio: median(&of(|trial| trial.payload_ratio)),
         efficiency: median(&of(|trial| trial.efficiency)),

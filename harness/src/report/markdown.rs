@@ -392,7 +392,11 @@ fn classes(page: &mut Page, analysis: &Analysis) {
 }
 
 fn incomplete(page: &mut Page, analysis: &Analysis) {
-    let rows: Vec<&PeerRow> = analysis.peers.iter().filter(|peer| peer.outcome != PeerOutcome::Completed).collect();
+    let standing = analysis.standing();
+    let is_told = |peer: &&PeerRow| {
+        peer.outcome != PeerOutcome::Completed && standing.contains(&(peer.cell.as_str(), peer.repeat, peer.attempt))
+    };
+    let rows: Vec<&PeerRow> = analysis.peers.iter().filter(is_told).collect();
     if rows.is_empty() {
         return;
     }
@@ -580,6 +584,37 @@ mod tests {
             text.contains("| `p2p-n4-runtime-docker` | `p2p-n4-runtime-netns` | 10.00 | 10.15 | +1.50 % |"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_is_invalid_is_in_no_table_or_figure_of_what_was_measured() {
+        use crate::analysis::metrics::Verdict;
+        use crate::analysis::theory::TheoryRow;
+        let mut analysis = churned();
+        let theory = |repeat, measured| TheoryRow {
+            cell: analysis.trials[0].cell.clone(),
+            repeat,
+            attempt: 1,
+            theory: "a theory".to_owned(),
+            quantity: "leechers".to_owned(),
+            predicted: Some(4.0),
+            measured: Some(measured),
+            ratio: Some(measured / 4.0),
+            given: String::new(),
+        };
+        analysis.theory = vec![theory(1, 4.25), theory(2, 4.75)];
+        assert!(analysis.trials[1].repeat == 2 && report(&analysis, &Facts::default()).contains("4.75"));
+        analysis.trials[1].verdict = Verdict::Invalid;
+        // What the report derives is the same if the INVALID attempt had left no rows, but for its row among the trials.
+        let mut without = analysis.clone();
+        without.theory.truncate(1);
+        without.churn.retain(|row| row.repeat == 1);
+        without.peers.retain(|row| row.repeat == 1);
+        without.population.retain(|row| row.repeat == 1);
+        let text = report(&analysis, &Facts::default());
+        assert!(text.contains("4.25") && !text.contains("4.75"), "{text}");
+        assert_eq!(text, report(&without, &Facts::default()));
+        assert_eq!(crate::report::svg::population(&analysis), crate::report::svg::population(&without));
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //! than the bound says.
 
 use super::{Page, SHOWN, attempt, milliseconds, more, number};
-use crate::analysis::metrics::{ChurnRow, ChurnStatus, PeerOutcome, TrialRow};
+use crate::analysis::metrics::{ChurnRow, ChurnStatus, PeerOutcome, TrialRow, Verdict};
 use crate::analysis::summary::Analysis;
+use crate::analysis::theory::TheoryRow;
 use crate::report::{POPULATION, svg};
 
 /// Planned arrivals, departures, returns and changes of links.
@@ -12,14 +13,19 @@ pub(super) fn churn(page: &mut Page, analysis: &Analysis) {
         return;
     }
     page.line("## Churn\n");
-    page.line("Planned arrivals, departures, returns and changes of links; every one of them is in `churn.csv`. The median of how");
-    page.line("late is of those that the controller carried out: crashes, freezes, returns.\n");
+    page.line("Planned arrivals, departures, returns and changes of links, of all attempts that are not INVALID; every one of them is");
+    page.line("in `churn.csv`. The median of how late is of those that the controller carried out: crashes, freezes, returns.\n");
+    let standing = analysis.standing();
     let rows = analysis.summary.iter().filter_map(|cell| {
-        let rows: Vec<&ChurnRow> = analysis.churn.iter().filter(|row| row.cell == cell.cell).collect();
+        let rows: Vec<&ChurnRow> = analysis
+            .churn
+            .iter()
+            .filter(|row| row.cell == cell.cell && standing.contains(&(row.cell.as_str(), row.repeat, row.attempt)))
+            .collect();
         let with = |status| rows.iter().filter(|row| row.status == status).count().to_string();
         let most_of = |of: &dyn Fn(&TrialRow) -> Option<f64>| {
             let own = analysis.trials.iter().filter(|trial| trial.cell == cell.cell);
-            own.filter_map(of).reduce(f64::max)
+            own.filter(|trial| trial.verdict != Verdict::Invalid).filter_map(of).reduce(f64::max)
         };
         (!rows.is_empty()).then(|| {
             vec![
@@ -43,17 +49,21 @@ pub(super) fn churn(page: &mut Page, analysis: &Analysis) {
 
 /// How long a download took from a peer's own arrival, what went with those that left, and whether the file lived.
 pub(super) fn downloads(page: &mut Page, analysis: &Analysis) {
+    let standing = analysis.standing();
     let moves = |cell: &str| analysis.churn.iter().any(|row| row.cell == cell);
     let rows: Vec<Vec<String>> = analysis
         .summary
         .iter()
         .filter(|cell| moves(&cell.cell) || cell.unfinishable > 0)
         .map(|cell| {
-            let own: Vec<&TrialRow> = analysis.trials.iter().filter(|trial| trial.cell == cell.cell).collect();
+            let stands = |trial: &&TrialRow| trial.cell == cell.cell && trial.verdict != Verdict::Invalid;
+            let own: Vec<&TrialRow> = analysis.trials.iter().filter(stands).collect();
             let lost: u64 = own.iter().map(|trial| trial.lost_bytes).sum();
             let died: Vec<f64> = own.iter().filter_map(|trial| trial.file_lost_at_s).collect();
             let of = |outcome| {
-                let peers = analysis.peers.iter().filter(|peer| peer.cell == cell.cell);
+                let peers = analysis.peers.iter().filter(|peer| {
+                    peer.cell == cell.cell && standing.contains(&(peer.cell.as_str(), peer.repeat, peer.attempt))
+                });
                 peers.filter(|peer| peer.outcome == outcome).count().to_string()
             };
             vec![
@@ -95,16 +105,23 @@ pub(super) fn downloads(page: &mut Page, analysis: &Analysis) {
 
 /// What theory other than the bound says, where it holds.
 pub(super) fn theory(page: &mut Page, analysis: &Analysis) {
-    if analysis.theory.is_empty() {
+    // As everywhere: what is INVALID was not measured. `theory.csv` has it, as all tables with a row for each attempt.
+    let standing = analysis.standing();
+    let told: Vec<&TheoryRow> =
+        analysis.theory.iter().filter(|row| standing.contains(&(row.cell.as_str(), row.repeat, row.attempt))).collect();
+    if told.is_empty() {
         return;
     }
     page.line("## Beside other theory\n");
     page.line(
-        "Mundinger, Weber and Weiss (J. Scheduling 11, 2008): the least time for *whole* pieces with equal uploads,",
+        "Mundinger, Weber and Weiss (J. Scheduling 11, 2008): the time of the best schedule, (F/u)(1 + ⌊log₂N⌋/M), if uploads",
     );
-    page.line("(F/u)(1 + ⌊log₂N⌋/M). Qiu and Srikant (SIGCOMM 2004): the steady state under Poisson arrivals, with the leechers'");
-    page.line("measured efficiency η and the server as one more uploader; seeds fully used, as they assume, and as measured.\n");
-    let rows = analysis.theory.iter().map(|row| {
+    page.line("are equal and each piece comes whole, from *one* uploader. It is no limit here, where the blocks of a piece may come from");
+    page.line(
+        "several. Qiu and Srikant (SIGCOMM 2004): the steady state under Poisson arrivals, with the leechers' measured",
+    );
+    page.line("efficiency η and the server as one more uploader; seeds fully used, as they assume, and as measured.\n");
+    let rows = told.iter().map(|row| {
         vec![
             format!("`{}`", row.cell),
             attempt(row.repeat, row.attempt),
@@ -118,5 +135,5 @@ pub(super) fn theory(page: &mut Page, analysis: &Analysis) {
     });
     let rows: Vec<Vec<String>> = rows.take(SHOWN).collect();
     page.table(&["cell", ">repeat", "theory", "of", ">predicted", ">measured", ">ratio", "given"], rows);
-    more(page, analysis.theory.len(), "`theory.csv`");
+    more(page, told.len(), "`theory.csv`");
 }

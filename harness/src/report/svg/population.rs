@@ -1,5 +1,7 @@
 //! Who was there in each cell, second by second, and how many copies there were of the rarest piece.
 
+use std::collections::BTreeSet;
+
 use kuva::render::color::Color;
 use kuva::render::layout::ComputedLayout;
 use kuva::render::render::{Primitive, Scene, TextAnchor};
@@ -38,7 +40,12 @@ pub fn population(analysis: &Analysis) -> Option<String> {
             .any(|trial| trial.cell == cell.cell && (trial.churn_planned > 0 || trial.file_lost_at_s.is_some()))
     };
     let cells: Vec<SummaryRow> = analysis.summary.iter().filter(|cell| is_moving(cell)).cloned().collect();
-    let is_shown = |row: &&PopulationRow| cells.iter().any(|cell| cell.cell == row.cell);
+    let standing: BTreeSet<(&str, u32, u32)> =
+        trials.iter().map(|trial| (trial.cell.as_str(), trial.repeat, trial.attempt)).collect();
+    let is_shown = |row: &&PopulationRow| {
+        cells.iter().any(|cell| cell.cell == row.cell)
+            && standing.contains(&(row.cell.as_str(), row.repeat, row.attempt))
+    };
     let shown: Vec<&PopulationRow> = analysis.population.iter().filter(is_shown).collect();
     let end = f64::from(shown.iter().map(|row| row.at_s + 1).max()?);
     let frame = rows_frame(&cells, ROW);

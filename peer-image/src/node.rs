@@ -181,6 +181,33 @@ pub const fn bucket_bytes(rate: u64) -> u64 {
     if refill > OFFLOAD_ROOM { refill } else { OFFLOAD_ROOM }
 }
 
+/// Arrivals of the first so many ns, and of the time for so many bytes, do not count when a link is tried: the bucket's head
+/// start, and then what TCP sends twice because its first round trips were so much quicker.
+const SETTLE: u64 = 150_000_000;
+const SETTLE_BYTES: u64 = 12 * 1024;
+/// However short it is to be, a link is tried for as long as it takes for so many bytes: enough packets for a rate.
+const ENOUGH: u64 = 32 * 1024;
+
+/// The time in which a link of `rate` bit/s carries so many bytes, ns.
+#[must_use]
+pub const fn carries_in(bytes: u64, rate: u64) -> u64 {
+    bytes.saturating_mul(8_000_000_000) / if rate == 0 { 1 } else { rate }
+}
+
+/// How long arrivals over a link of `rate` bit/s do not count when it is tried, ns.
+#[must_use]
+pub const fn settles_in(rate: u64) -> u64 {
+    SETTLE + carries_in(SETTLE_BYTES, rate)
+}
+
+/// How long a link of `rate` bit/s is tried in a direction if it is to be tried for `wanted` ns: a slow one for longer, until
+/// it has carried enough that counts.
+#[must_use]
+pub const fn tried_for(wanted: u64, rate: u64) -> u64 {
+    let least = settles_in(rate) + carries_in(ENOUGH, rate);
+    if wanted > least { wanted } else { least }
+}
+
 /// The gate that opens the trial for all nodes at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -17,12 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 use super::report::Reporter;
 use super::{Failure, clock, web};
 use crate::event::{Calibration, Carried};
-use crate::node::{CALIBRATION_PORT, Link};
+use crate::node::{CALIBRATION_PORT, Link, carries_in, settles_in, tried_for};
 
-/// Arrivals of the first so many ns, and of the time for so many bytes, do not count: the bucket's head start, and then
-/// what TCP sends twice because its first round trips were so much quicker.
-const SETTLE: u64 = 150_000_000;
-const SETTLE_BYTES: u64 = 12 * 1024;
 /// Payload of a full segment at MTU 1500 (IPv4, TCP with timestamps). Whole segments are written, because what is
 /// carried is told from payload alone.
 const SEGMENT: u64 = 1448;
@@ -36,12 +32,12 @@ const READ: usize = 64 * 1024;
 const AHEAD_MS: u64 = 50;
 const AHEAD_MIN: u64 = 2 * SEGMENT;
 const AHEAD_MAX: u64 = 4 << 20;
-/// However short it is to be, a link is tried for as long as it takes for so many bytes: enough packets for a rate.
-const ENOUGH: u64 = 32 * 1024;
-/// Longest time that anybody may ask for, ns.
-const LONGEST: u64 = 60_000_000_000;
-/// Longest silence on a connection.
+/// Longest time that anybody may ask for, ns: the slowest link that is shaped, of 1 kbit/s, needs six minutes.
+const LONGEST: u64 = 600_000_000_000;
+/// Longest silence on a connection, and longer by the time for so many bytes: what sockets hold, and what TCP sends again
+/// while a packet is on its way.
 const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE_BYTES: u64 = 16 * 1024;
 
 /// The request for an upload, and for a download: the letter, then how long (ns) and the link's rate (bit/s).
 const UP: u8 = b'u';
@@ -54,32 +50,22 @@ const DOWN: u8 = b'd';
 pub async fn calibrate(tracker: IpAddr, link: Link, ns: u64) -> Result<Calibration, Failure> {
     let broken = |e: io::Error| Failure::trial(format!("the link could not be tried against `{tracker}`: {e}"));
     let up = async {
-        let ns = ns.max(long_enough(link.up));
+        let ns = tried_for(ns, link.up);
         let mut stream = begin(tracker, UP, ns, link.up).await?;
         send(&mut stream, ns, link.up).await?;
         Ok(Carried { bytes: stream.read_u64().await?, ns: stream.read_u64().await? })
     };
     let up = up.await.map_err(broken)?;
     let down = async {
-        let mut stream = begin(tracker, DOWN, ns.max(long_enough(link.down)), link.down).await?;
+        let mut stream = begin(tracker, DOWN, tried_for(ns, link.down), link.down).await?;
         receive(&mut stream, link.down).await
     };
     Ok(Calibration { up, down: down.await.map_err(broken)? })
 }
 
-/// The time in which a link of that rate carries [`ENOUGH`], and what does not count before it, ns.
-fn long_enough(rate: u64) -> u64 {
-    (settle(rate) + time(ENOUGH, rate)).min(LONGEST)
-}
-
-/// How long arrivals do not count, ns.
-fn settle(rate: u64) -> u64 {
-    SETTLE + time(SETTLE_BYTES, rate)
-}
-
-/// The time in which a link of that rate carries so many bytes, ns.
-fn time(bytes: u64, rate: u64) -> u64 {
-    bytes * 8 * 1_000_000_000 / rate.max(1)
+/// Longest silence on a connection over a link of that rate.
+fn patience(rate: u64) -> Duration {
+    PATIENCE + Duration::from_nanos(carries_in(PATIENCE_BYTES, rate))
 }
 
 async fn begin(tracker: IpAddr, letter: u8, ns: u64, rate: u64) -> io::Result<TcpStream> {
@@ -121,6 +107,7 @@ async fn attend(mut stream: TcpStream) -> io::Result<()> {
 /// Keeps a link of that rate busy for so long, then says that this was all.
 async fn send(stream: &mut TcpStream, ns: u64, rate: u64) -> io::Result<()> {
     web::tune(stream)?;
+    SockRef::from(&*stream).set_tcp_user_timeout(Some(patience(rate)))?;
     let ahead = (rate / 8 * AHEAD_MS / 1000).clamp(AHEAD_MIN, AHEAD_MAX);
     SockRef::from(&*stream).set_send_buffer_size(usize::try_from(ahead).unwrap_or(usize::MAX))?;
     let end = clock::monotonic() + ns;
@@ -135,9 +122,9 @@ async fn send(stream: &mut TcpStream, ns: u64, rate: u64) -> io::Result<()> {
 /// Counts what arrives until the other side has no more.
 async fn receive(stream: &mut TcpStream, rate: u64) -> io::Result<Carried> {
     let mut buffer = vec![0; READ];
-    let mut count = Count::new(settle(rate));
+    let mut count = Count::new(settles_in(rate));
     loop {
-        let read = tokio::time::timeout(PATIENCE, stream.read(&mut buffer));
+        let read = tokio::time::timeout(patience(rate), stream.read(&mut buffer));
         match read.await.map_err(|_| io::ErrorKind::TimedOut)?? {
             0 => return Ok(count.carried()),
             bytes => count.arrived(clock::monotonic(), bytes as u64),
@@ -183,13 +170,23 @@ mod tests {
 
     #[test]
     fn only_what_arrives_after_the_head_start_counts() {
-        let mut count = Count::new(SETTLE);
+        let settle = 150_000_000;
+        let mut count = Count::new(settle);
         // A bucket of 18 kB at once, then 1,448 bytes each 3 ms.
         count.arrived(0, 18_000);
         for packet in 1..=200 {
             count.arrived(packet * 3_000_000, 1448);
         }
         assert_eq!(count.carried(), Carried { bytes: 150 * 1448, ns: 450_000_000 });
-        assert_eq!(Count::new(SETTLE).carried(), Carried::default());
+        assert_eq!(Count::new(settle).carried(), Carried::default());
+    }
+
+    #[test]
+    fn the_slowest_link_may_be_tried_to_its_end() {
+        const SLOWEST: u64 = 1_000;
+        assert!(tried_for(0, SLOWEST) <= LONGEST);
+        // A full frame alone is on it for twelve seconds, and a few of them are ahead of it.
+        assert!(patience(SLOWEST).as_nanos() > u128::from(carries_in(8 * 1514, SLOWEST)));
+        assert!(patience(1_000_000_000) < PATIENCE * 2);
     }
 }

@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    peer_image::agent::main(std::env::args())
+    // A specification that is no UTF-8 is none, and is refused as such.
+    peer_image::agent::main(std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()))
 }

@@ -236,3 +236,67 @@ fn a_timeline_is_a_trace_that_replays_it() {
     assert_eq!(harness::plan::timeline::csv(&replayed.cells[1].trials[0]), timeline);
     assert_eq!(replayed.cells[1].trials[0].schedule, drawn.cells[1].trials[0].schedule);
 }
+
+/// Sessions and absences with heavy tails: many are shorter than any runtime can carry out.
+fn restless(peers: u32, seed: u64, runtime: &str) -> String {
+    format!(
+        "name: x\nquestion: x?\nseed: {seed}\nruntime: {runtime}\narchitecture: p2p\npeers: {peers}\n\
+         file: {{ size: 2 MiB }}\nserver: {{ up: 4 mbit, down: 8 mbit }}\nlinks: {{ up: 2 mbit, down: 8 mbit }}\n\
+         churn:\n  session: {{ weibull: {{ shape: 0.5, scale: 12 s }} }}\n  leave: {{ crash: 40 %, freeze: 10 % }}\n  \
+         rejoin: {{ after: {{ weibull: {{ shape: 0.5, scale: 3 s }} }}, keeps: pieces, again: true }}\n\
+         events:\n  quake: {{ at: 10 s, who: 50 %, what: crash, for: 100 ms }}\ntimeout: 90 s\n"
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn nothing_is_planned_that_no_runtime_could_carry_out(peers in 1..40_u32, seed: u64) {
+        let text = restless(peers, seed, "netns");
+        let plan = planned(&text);
+        let trial = &plan.cells[0].trials[0];
+        for fate in trial.fates().into_values() {
+            let mut there_from = 0;
+            for absence in &fate.absences {
+                prop_assert!(absence.from >= there_from, "{fate:?}");
+                let Some(until) = absence.until else { continue };
+                prop_assert!(until - absence.from >= absence.how.shortest(), "{fate:?}");
+                there_from = until + if absence.how.ends_the_process() { plan::RESTART } else { 0 };
+            }
+        }
+        // It is counted, and the same whatever runs it.
+        prop_assert!(peers < 8 || trial.lengthened > 0);
+        let docker = planned(&text.replace("netns", "docker"));
+        prop_assert_eq!(&docker.cells[0].trials[0], trial);
+    }
+
+    #[test]
+    fn one_more_restless_peer_changes_nobody_elses_schedule(peers in 1..40_u32, seed: u64) {
+        let of = |peers| fates(&planned(&restless(peers, seed, "auto")), 0);
+        let (fewer, mut more) = (of(peers), of(peers + 1));
+        more.remove(&(peers + 1));
+        prop_assert_eq!(fewer, more);
+    }
+}
+
+#[test]
+fn all_is_everybody_with_a_link_and_peers_are_the_peers_whatever_their_classes() {
+    let struck = |who: &str, classes: &str, what: &str| {
+        let text = format!(
+            "name: x\nquestion: x?\narchitecture: p2p\npeers: 2\nfile: {{ size: 4 MiB }}\n\
+             server: {{ up: 8 mbit, down: 8 mbit }}\nlinks: {{ up: 8 mbit, down: 8 mbit }}\n{classes}\
+             events: {{ evening: {{ at: 1 s, who: {who}, {what} }} }}\n"
+        );
+        let plan = planned(&text);
+        plan.cells[0].trials[0].schedule.iter().map(|event| event.node.clone()).collect::<BTreeSet<String>>()
+    };
+    let slower = "links: { up: 1 mbit, down: 1 mbit }";
+    let classes = "classes: { a: { count: 1 }, b: { count: 1 } }\n";
+    for classes in ["", classes] {
+        for what in [slower, "what: crash, for: 5 s", "what: cut-off", "what: leave"] {
+            assert!(struck("all", classes, what).iter().eq(["peer-1", "peer-2", "server"]), "{what}");
+            assert!(struck("peers", classes, what).iter().eq(["peer-1", "peer-2"]), "{what}");
+        }
+    }
+}

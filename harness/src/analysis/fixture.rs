@@ -78,7 +78,7 @@ pub(crate) fn cell(architecture: Architecture, peers: u32, repeats: u32) -> Cell
             ..node(format!("peer-{i}"), peer_role, Some(link))
         }));
         let file = FileSpec { name: "file".to_owned(), size: 32 * MIB, piece: 256 << 10, seed: 1 };
-        Trial { repeat, seed: 1, file, nodes, schedule: Vec::new() }
+        Trial { repeat, seed: 1, file, nodes, schedule: Vec::new(), lengthened: 0 }
     };
     Cell {
         id: format!("{name}-n{peers}"),

@@ -17,7 +17,7 @@ use super::store::{self, Store, StoreError};
 use super::{complain, job, say};
 use crate::analysis::compare;
 use crate::analysis::history::Night;
-use crate::analysis::metrics::{Measured, Verdict};
+use crate::analysis::metrics::{ChurnRow, ChurnStatus, Measured, Verdict};
 use crate::analysis::outcome::outcome;
 use crate::analysis::summary::{self, Analysis};
 use crate::cli;
@@ -193,6 +193,10 @@ impl Sweep<'_> {
                 if attempt > plan.retries || stop.borrow().is_some() {
                     break;
                 }
+                if let Some(what) = self.repeated(cell, turn, attempt) {
+                    progress.note(&format!("not tried again: {what} in two attempts, so it lies with the schedule"));
+                    break;
+                }
                 attempt += 1;
             }
             if stop.borrow().is_some() {
@@ -200,6 +204,18 @@ impl Sweep<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What of the schedule could not be carried out in this attempt and in the one before it, in words, if something: the
+    /// same fate need not be tried once more.
+    fn repeated(&self, cell: &Cell, turn: &Turn, attempt: u32) -> Option<String> {
+        let of = |attempt: u32| {
+            let is_it = |it: &&Measured| {
+                it.trial.cell == cell.id && it.trial.repeat == turn.repeat && it.trial.attempt == attempt
+            };
+            self.measured.iter().find(is_it)
+        };
+        repeated(&of(attempt.checked_sub(1)?)?.churn, &of(attempt)?.churn)
     }
 
     /// Whether the arms of a cell are decided by what was measured so far.
@@ -239,6 +255,17 @@ fn seconds_of_turns(plan: &Plan, turns: &[(&Turn, &Cell, &Trial)]) -> Vec<f64> {
     turns.iter().map(|(_, cell, trial)| of(cell).map_or(0.0, |estimate| trial_seconds(cell, estimate, trial))).collect()
 }
 
+/// The first event of the schedule that failed in both attempts.
+fn repeated(before: &[ChurnRow], now: &[ChurnRow]) -> Option<String> {
+    let failed = |rows: &'_ [ChurnRow]| -> Vec<ChurnRow> {
+        rows.iter().filter(|row| row.status == ChurnStatus::Failed).cloned().collect()
+    };
+    let same = |a: &ChurnRow, b: &ChurnRow| (&a.node, &a.action, a.planned_s) == (&b.node, &b.action, b.planned_s);
+    let before = failed(before);
+    let row = failed(now).into_iter().find(|row| before.iter().any(|it| same(it, row)))?;
+    Some(format!("`{}`'s {} at {:.3} s failed", row.node, row.action, row.planned_s))
+}
+
 /// Cell by cell, repeat by repeat, attempt by attempt, in whatever order they ran.
 fn in_plans_order(plan: &Plan, measured: &[Measured]) -> Vec<Measured> {
     let mut measured = measured.to_vec();
@@ -251,4 +278,34 @@ fn count(plan: &Plan) -> String {
     let (cells, trials) = (plan.cells.len(), plan.cells.iter().map(|cell| cell.trials.len()).sum::<usize>());
     let s = |n: usize| if n == 1 { "" } else { "s" };
     format!("{cells} cell{}, {trials} trial{}", s(cells), s(trials))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_twice_is_told_and_what_failed_once_is_not() {
+        let row = |node: &str, planned_s: f64, status| ChurnRow {
+            cell: "p2p-n2".to_owned(),
+            repeat: 1,
+            attempt: 1,
+            node: node.to_owned(),
+            action: "rejoin with its pieces".to_owned(),
+            actor: "controller".to_owned(),
+            status,
+            planned_s,
+            actual_s: None,
+            late_s: None,
+            engine_s: None,
+            why: String::new(),
+        };
+        let before = [row("peer-1", 3.0, ChurnStatus::Failed), row("peer-2", 4.0, ChurnStatus::Executed)];
+        let told = |now: ChurnRow| repeated(&before, &[now]);
+        let expected = "`peer-1`'s rejoin with its pieces at 3.000 s failed";
+        assert_eq!(told(row("peer-1", 3.0, ChurnStatus::Failed)), Some(expected.to_owned()));
+        assert_eq!(told(row("peer-1", 3.0, ChurnStatus::Executed)), None);
+        assert_eq!(told(row("peer-1", 5.0, ChurnStatus::Failed)), None, "another event");
+        assert_eq!(told(row("peer-2", 4.0, ChurnStatus::Failed)), None, "it did not fail before");
+    }
 }

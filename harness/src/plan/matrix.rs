@@ -76,15 +76,15 @@ fn trial(spec: &Spec, settings: &Settings, repeat: u32) -> Trial {
     let seed = seeds::derive(spec.seed, &repeat.to_string());
     let mut nodes = topology::nodes(settings, seed);
     let fates = schedule::fates(settings, seed, &nodes);
-    schedule::mark(settings, seed, &mut nodes, &fates);
-    let schedule = schedule::events(settings, seed, &nodes, &fates);
+    schedule::mark(settings, seed, &mut nodes, &fates.of);
+    let schedule = schedule::events(settings, seed, &nodes, &fates.of);
     let file = FileSpec {
         name: spec.name.clone(),
         size: settings.size,
         piece: settings.piece,
         seed: seeds::derive(spec.seed, "content"),
     };
-    Trial { repeat, seed, file, nodes, schedule }
+    Trial { repeat, seed, file, nodes, schedule, lengthened: fates.lengthened }
 }
 
 /// `p2p-n10`, then each further factor as `-mean-30s`; never one that is taken.

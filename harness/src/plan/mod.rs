@@ -22,8 +22,8 @@ use crate::spec::Spec;
 // What a plan's reader needs to name without knowing the stage before it.
 pub use crate::spec::check::ARM;
 pub use crate::spec::{
-    Absence, Architecture, Arrivals, Class, Client, Distribution, Fate, Gate, How, Keeps, LinkSpread, Order,
-    RuntimeName, Settings, Validity, gate, trace,
+    Absence, Architecture, Arrivals, Class, Client, Distribution, Fate, Gate, How, Incident, Keeps, LinkSpread, Order,
+    RESTART, RuntimeName, Settings, Validity, gate, trace,
 };
 
 /// Version of the plan's JSON; readers refuse a newer one. 2 came with arrivals, events, and more kinds of churn.
@@ -112,6 +112,15 @@ pub struct Trial {
     pub nodes: Vec<Node>,
     /// What happens to nodes, ascending by time, ties by node name.
     pub schedule: Vec<Event>,
+    /// How many of its moments are later than they were drawn or written, because sessions or absences were too short to be
+    /// carried out. 0 in plans that kept those.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lengthened: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// One node of a trial.

@@ -4,14 +4,15 @@
 //! has streams named after what they decide and its number (`churn/<number>`, `arrive/<number>`; the number and not the
 //! name, whose padding depends on N), and draws from them in the same order, whatever becomes of it. So one more peer
 //! changes no other's fate, and a longer mean session makes each session longer by the same factor. The one exception is
-//! asked for by the file: `churn.at_most` lets a peer go or stay by how many others are away.
+//! asked for by the file: `churn.at_most` lets a peer go or stay by how many others are away. What is too short for any
+//! runtime is lengthened ([`Fate::lengthen`]), whatever runtime the file names, and counted.
 
 use std::collections::BTreeSet;
 
 use peer_image::node::{Link, OnComplete, Role};
 use peer_image::seeds;
 
-use super::{Action, Event, Node};
+use super::{Action, Event, Node, Trial};
 use crate::spec::{
     Absence, Arrivals, Churn, Class, Fate, How, Incident, Keeps, Settings, What, Who, Whom, whole_kilobits,
 };
@@ -19,24 +20,44 @@ use crate::spec::{
 /// Moments are whole milliseconds: no runtime acts on a schedule more exactly.
 const STEP: u64 = 1_000_000;
 
-/// What happens to each node, in the order of `nodes`.
-pub(super) fn fates(settings: &Settings, seed: u64, nodes: &[Node]) -> Vec<Fate> {
+/// What happens to the nodes of a trial.
+pub(super) struct Fates {
+    /// To each, in their order.
+    pub(super) of: Vec<Fate>,
+    /// Moments that are later than they were drawn or written, because something was too short to be carried out.
+    pub(super) lengthened: u32,
+    /// Of each incident by which nodes go, those that do.
+    gone: Vec<Vec<bool>>,
+}
+
+/// What happens to each of `nodes`.
+pub(super) fn fates(settings: &Settings, seed: u64, nodes: &[Node]) -> Fates {
     let end = moment(settings.timeout);
     let mut arrivals = arrivals(settings.arrivals, seed);
     let mut fates: Vec<Fate> = nodes.iter().map(|node| drawn(settings, seed, node, end, &mut arrivals)).collect();
+    let mut later: Vec<BTreeSet<u64>> = vec![BTreeSet::new(); nodes.len()];
+    lengthen(nodes, &mut fates, &mut later);
     if let Some(most) = settings.churn.as_ref().and_then(|churn| churn.at_most) {
         limit(&mut fates, most);
     }
+    let mut gone: Vec<Vec<bool>> = Vec::new();
     for incident in &settings.events {
-        for (node, fate) in nodes.iter().zip(&mut fates) {
-            if let What::Go(how, keeps) = incident.what
-                && strikes(incident, seed, node)
-            {
+        let go = |(node, fate): (&Node, &mut Fate)| match incident.what {
+            What::Go(how, keeps) if strikes(incident, seed, node) => {
                 let until = incident.lasts.map(|lasts| incident.at.saturating_add(lasts));
-                fate.interrupt(Absence { from: incident.at, until, how, keeps });
+                fate.interrupt(Absence { from: incident.at, until, how, keeps })
             }
+            What::Go(..) | What::Links(_) => false,
+        };
+        gone.push(nodes.iter().zip(&mut fates).map(go).collect());
+    }
+    // What another incident took the place of does not happen.
+    for (incident, gone) in settings.events.iter().zip(&mut gone) {
+        for (gone, fate) in gone.iter_mut().zip(&fates) {
+            *gone &= fate.absences.iter().any(|absence| absence.from == incident.at);
         }
     }
+    lengthen(nodes, &mut fates, &mut later);
     for fate in &mut fates {
         // What is to come after the timeout does not happen.
         fate.absences.retain(|absence| absence.from < end);
@@ -44,7 +65,69 @@ pub(super) fn fates(settings: &Settings, seed: u64, nodes: &[Node]) -> Vec<Fate>
             absence.until = absence.until.filter(|until| *until < end);
         }
     }
-    fates
+    let happens = |(fate, later): (&Fate, &BTreeSet<u64>)| {
+        let moments = fate.absences.iter().flat_map(|absence| [Some(absence.from), absence.until]);
+        moments.flatten().filter(|at| later.contains(at)).count()
+    };
+    let lengthened = fates.iter().zip(&later).map(happens).sum::<usize>();
+    Fates { of: fates, lengthened: u32::try_from(lengthened).unwrap_or(u32::MAX), gone }
+}
+
+/// Has everything last as long as it must to be carried out, and notes what is later for it. The tracker's process never
+/// ends, it only falls silent.
+fn lengthen(nodes: &[Node], fates: &mut [Fate], later: &mut [BTreeSet<u64>]) {
+    for ((node, fate), later) in nodes.iter().zip(fates).zip(later) {
+        if node.role != Role::Tracker {
+            later.append(&mut fate.lengthen());
+        }
+    }
+}
+
+/// Whom an incident of the file strikes in a trial.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Struck {
+    /// Nodes that it means.
+    pub meant: u32,
+    /// Those of them that it strikes when it comes.
+    pub at_once: u32,
+    /// Those that are away then and whose links change when they are back.
+    pub later: u32,
+    /// Those that have the very rates already that it would give their links.
+    pub unchanged: u32,
+}
+
+/// Whom each incident of the file strikes in a trial, in the file's order.
+#[must_use]
+pub fn struck(settings: &Settings, trial: &Trial) -> Vec<Struck> {
+    let Fates { of, gone, .. } = fates(settings, trial.seed, &trial.nodes);
+    let count = |(incident, gone): (&Incident, &Vec<bool>)| {
+        let mut struck = Struck::default();
+        for ((node, fate), gone) in trial.nodes.iter().zip(&of).zip(gone) {
+            if !strikes(incident, trial.seed, node) {
+                continue;
+            }
+            struck.meant += 1;
+            let What::Links(link) = incident.what else {
+                struck.at_once += u32::from(*gone);
+                continue;
+            };
+            let until = incident.lasts.map_or(u64::MAX, |lasts| incident.at.saturating_add(lasts));
+            match able(fate, incident.at).filter(|at| *at < until.min(moment(settings.timeout))) {
+                // Another incident, or the node's own link, may have the same rates.
+                Some(at) if !changes_to(trial, node, link, at) => struck.unchanged += 1,
+                Some(at) if at == incident.at => struck.at_once += 1,
+                Some(_) => struck.later += 1,
+                None => {}
+            }
+        }
+        struck
+    };
+    settings.events.iter().zip(&gone).map(count).collect()
+}
+
+/// Whether the schedule gives a node's link these rates at a moment.
+fn changes_to(trial: &Trial, node: &Node, link: Link, at: u64) -> bool {
+    trial.schedule.iter().any(|it| it.at == at && it.node == node.name && it.action == Action::Links(link))
 }
 
 /// The events of a trial before its timeout, ascending by time, ties by node name.
@@ -68,7 +151,7 @@ pub(super) fn events(settings: &Settings, seed: u64, nodes: &[Node], fates: &[Fa
                 add(until, back);
             }
         }
-        for (at, link) in when_it_can(links(settings, seed, node), fate) {
+        for (at, link) in when_it_can(node.link, links(settings, seed, node), fate) {
             if at < end {
                 add(at, Action::Links(link));
             }
@@ -212,7 +295,8 @@ fn strikes(incident: &Incident, seed: u64, node: &Node) -> bool {
     match &incident.who {
         Who::Server => node.role.is_server(),
         Who::Tracker => node.role == Role::Tracker,
-        Who::All => number(node).is_some(),
+        Who::Peers => number(node).is_some(),
+        Who::All => node.link.is_some(),
         Who::Class(class) => number(node).is_some() && node.class == *class,
         Who::Share(share) => number(node)
             .is_some_and(|number| seeds::stream(seed, &format!("event/{}/{number}", incident.name)).unit() < *share),
@@ -248,22 +332,26 @@ fn in_force(own: Link, others: &[(u64, u64, Link)]) -> Vec<(u64, Link)> {
 }
 
 /// The same, with what would come while the node's process is away, or stands still, put off until it is back: there is
-/// nobody who could do it. Of several that fall together the last counts.
-fn when_it_can(changes: Vec<(u64, Link)>, fate: &Fate) -> Vec<(u64, Link)> {
+/// nobody who could do it. Of several that fall together the last counts, and what changes nothing is none.
+fn when_it_can(own: Option<Link>, changes: Vec<(u64, Link)>, fate: &Fate) -> Vec<(u64, Link)> {
     let mut put_off: Vec<(u64, Link)> = Vec::new();
     for (at, link) in changes {
-        let during = |absence: &&Absence| {
-            absence.how != How::CutOff && absence.from <= at && absence.until.is_none_or(|until| at < until)
-        };
-        let at = match fate.absences.iter().find(during) {
-            Some(Absence { until: Some(until), .. }) => *until,
-            Some(_) => continue,
-            None => at,
-        };
+        let Some(at) = able(fate, at) else { continue };
         put_off.retain(|(earlier, _)| *earlier < at);
         put_off.push((at, link));
     }
+    let mut before = own;
+    put_off.retain(|(_, link)| before.replace(*link) != Some(*link));
     put_off
+}
+
+/// From when on a node can change its link, if it is to at a moment: while its process is away, or stands still, there is
+/// nobody who could. None if it does not come back.
+fn able(fate: &Fate, at: u64) -> Option<u64> {
+    let during = |absence: &&Absence| {
+        absence.how != How::CutOff && absence.from <= at && absence.until.is_none_or(|until| at < until)
+    };
+    fate.absences.iter().find(during).map_or(Some(at), |absence| absence.until)
 }
 
 /// Seconds to nanoseconds on the grid of [`STEP`]: what is too far in the future to count is at its end.
@@ -350,7 +438,9 @@ mod tests {
         let link = |up| Link { up, down: up };
         let changes = vec![(5, link(1)), (12, link(2)), (15, link(3)), (35, link(4)), (50, link(5)), (75, link(6))];
         let expected = vec![(5, link(1)), (20, link(3)), (35, link(4)), (60, link(5))];
-        assert_eq!(when_it_can(changes, &fate), expected);
+        assert_eq!(when_it_can(Some(link(8)), changes, &fate), expected);
+        // What began and ended while it was away is nothing to it.
+        assert_eq!(when_it_can(Some(link(8)), vec![(12, link(2)), (15, link(8))], &fate), []);
     }
 
     #[test]

@@ -4,11 +4,13 @@
 //! Bounds come as plain numbers from whoever joins the stages; this module computes none, and touches nothing.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
-use peer_image::node::{Behaviour, OnComplete, Role};
+use peer_image::node::{Behaviour, OnComplete, Role, carries_in, tried_for};
 
 use super::settings::time;
-use crate::plan::{Action, Cell, Node, Plan, RuntimeName, Trial};
+use crate::plan::schedule::{Struck, struck};
+use crate::plan::{Action, Cell, How, Node, Plan, RESTART, RuntimeName, Trial};
 use crate::quantity::{show_rate, show_size, show_time};
 
 /// Columns that the text keeps to, except where a single name is longer.
@@ -121,7 +123,23 @@ pub fn trial_seconds(cell: &Cell, estimate: &CellEstimate, trial: &Trial) -> f64
     #[expect(clippy::cast_precision_loss, reason = "a thousand nodes")]
     let nodes = trial.nodes.len() as f64;
     let per_node = if cell.settings.runtime == RuntimeName::Netns { PER_PROCESS } else { PER_CONTAINER };
-    transfer + 2.0 * cell.settings.validity.calibrate + per_node * nodes + PER_TRIAL
+    transfer + calibration_seconds(cell, trial) + per_node * nodes + PER_TRIAL
+}
+
+/// About how long the nodes take that try their links, which they do at the same time, seconds; 0 if none does.
+fn calibration_seconds(cell: &Cell, trial: &Trial) -> f64 {
+    /// Full frames that a sender may have ahead: they are waited for.
+    const AHEAD: u64 = 2 * 1514;
+    let wanted = cell.settings.validity.calibrate;
+    if wanted <= 0.0 {
+        return 0.0;
+    }
+    let wanted =
+        Duration::try_from_secs_f64(wanted).map_or(u64::MAX, |it| u64::try_from(it.as_nanos()).unwrap_or(u64::MAX));
+    let of = |rate| tried_for(wanted, rate).saturating_add(carries_in(AHEAD, rate));
+    let links = trial.nodes.iter().filter_map(|node| node.link);
+    let longest = links.map(|link| of(link.up).saturating_add(of(link.down))).max().unwrap_or(0);
+    Duration::from_nanos(longest).as_secs_f64()
 }
 
 fn table(plan: &Plan, estimates: &[CellEstimate]) -> Vec<String> {
@@ -327,15 +345,8 @@ fn warnings(plan: &Plan, estimates: &[CellEstimate]) -> Vec<String> {
                 estimate.payload_bound_seconds,
             ));
         }
-        for event in &cell.settings.events {
-            let strikes = |trial: &Trial| trial.schedule.iter().any(|it| it.at == event.at);
-            if !cell.trials.iter().any(strikes) {
-                warnings.push(format!(
-                    "warning: {}: `events.{}` strikes nobody (hint: a larger share, or a time at which they are there)",
-                    cell.id, event.name
-                ));
-            }
-        }
+        warnings.extend(slow_start(cell));
+        warnings.extend(idle(cell));
         let hasty = |trial: &Trial| {
             let patience = trial.nodes.iter().filter(|node| node.to_complete).filter_map(|node| node.patience);
             let seconds = |ns| std::time::Duration::from_nanos(ns).as_secs_f64();
@@ -359,8 +370,82 @@ fn warnings(plan: &Plan, estimates: &[CellEstimate]) -> Vec<String> {
             }
         }
     }
+    warnings.extend(lengthened(plan));
     warnings
 }
+
+/// Links that cannot be tried, and tried again if that was disturbed, before all nodes must be ready.
+fn slow_start(cell: &Cell) -> Option<String> {
+    let seconds = cell.trials.iter().map(|trial| calibration_seconds(cell, trial)).fold(0.0, f64::max) * 2.0;
+    let start_timeout = cell.settings.start_timeout;
+    (seconds + PER_TRIAL >= start_timeout && seconds > 0.0).then(|| {
+        format!(
+            "warning: {}: to try links that slow may take {seconds:.0} s, and `start_timeout` is {} (hint: \
+             `start_timeout: {:.0} s`, or `validity: {{ calibrate: off }}`)",
+            cell.id,
+            time(start_timeout),
+            (seconds * 1.25 / 10.0).ceil() * 10.0 + 10.0,
+        )
+    })
+}
+
+/// Events of the file that strike nobody in any trial of a cell, each with the reason.
+fn idle(cell: &Cell) -> Vec<String> {
+    if cell.settings.events.is_empty() {
+        return Vec::new();
+    }
+    let struck: Vec<Vec<Struck>> = cell.trials.iter().map(|trial| struck(&cell.settings, trial)).collect();
+    let of = |index: usize| struck.iter().filter_map(move |trial| trial.get(index));
+    let idle = |(index, event): (usize, &crate::plan::Incident)| {
+        let sum = |count: fn(&Struck) -> u32| of(index).map(count).map(u64::from).sum::<u64>();
+        if sum(|it| it.at_once + it.later) > 0 {
+            return None;
+        }
+        let why = if sum(|it| it.meant) == 0 {
+            "strikes nobody: it means none of the nodes (hint: a larger share)"
+        } else if sum(|it| it.unchanged) > 0 {
+            "changes nothing: the links have these rates already (hint: others)"
+        } else {
+            "strikes nobody: none of those that it means is there (hint: a time at which they are)"
+        };
+        Some(format!("warning: {}: `events.{}` {why}", cell.id, event.name))
+    };
+    cell.settings.events.iter().enumerate().filter_map(idle).collect()
+}
+
+/// What was drawn or written too short to be carried out: once for all cells, which mostly share their fates.
+fn lengthened(plan: &Plan) -> Option<String> {
+    let of = |cell: &Cell| cell.trials.iter().map(|trial| u64::from(trial.lengthened)).sum::<u64>();
+    let mut cells = plan.cells.iter().filter(|cell| of(cell) > 0);
+    let cell = cells.next()?;
+    let (moments, others) = (of(cell), cells.count());
+    let others = if others > 0 { format!(", and of {others} cells more") } else { String::new() };
+    let (crash, leave) = (show_time(How::Crash.shortest()), show_time(How::Leave.shortest()));
+    let rule = format!(
+        "(a process is away for {crash} at least, for {leave} if it leaves by itself, and then there for {} at least)",
+        show_time(RESTART)
+    );
+    let places = cell.settings.trace.as_ref().map_or(String::new(), |trace| {
+        let lines: Vec<String> = trace.short.iter().take(LINES).map(u64::to_string).collect();
+        let more = trace.short.len().checked_sub(LINES).filter(|more| *more > 0);
+        let more = more.map_or(String::new(), |more| format!(" and {more} more"));
+        let s = if trace.short.len() == 1 { "" } else { "s" };
+        if lines.is_empty() {
+            String::new()
+        } else {
+            format!(", line{s} {}{more} of `{}`", lines.join(", "), trace.file)
+        }
+    });
+    let what = counted(usize::try_from(moments).unwrap_or(usize::MAX), "moment");
+    Some(format!(
+        "warning: {}{others}: {what} of the schedule come later, because sessions or absences were too short for any \
+         runtime{places} {rule}",
+        cell.id
+    ))
+}
+
+/// Lines of a trace that are named, at most.
+const LINES: usize = 10;
 
 fn counted(n: usize, what: &str) -> String {
     let mut text = format!("{n} {what}");

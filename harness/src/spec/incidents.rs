@@ -12,7 +12,7 @@ use super::values;
 use crate::quantity::show_time;
 
 /// Words of `who` that are no class.
-pub(super) const EVERYBODY: [&str; 3] = ["server", "tracker", "all"];
+pub(super) const EVERYBODY: [&str; 4] = ["server", "tracker", "peers", "all"];
 const WHAT: &str = "`what`: `leave`, `crash`, `freeze` or `cut-off`; or `links: { up: 1 mbit, down: 8 mbit }`";
 
 /// The incidents of the file, by name in the file's order.
@@ -93,13 +93,15 @@ fn incident<'a>(
     Some(Incident { name: name.to_owned(), at, who, what, lasts })
 }
 
-/// `server`, `tracker`, `all`, a class or a share.
+/// `server`, `tracker`, `peers`, `all`, a class or a share.
 fn who(value: &Value, classes: Option<&[Class]>) -> Result<Who, Fault> {
     let text = value.scalar().unwrap_or_default();
     let text = text.trim();
     match text {
         "server" => return Ok(Who::Server),
         "tracker" => return Ok(Who::Tracker),
+        // Without classes they are the one class of that name, as they are in plans of old.
+        "peers" if !classes.is_some_and(|it| it.iter().any(|class| class.name == "peers")) => return Ok(Who::Peers),
         "all" => return Ok(Who::All),
         _ => {}
     }
@@ -112,7 +114,7 @@ fn who(value: &Value, classes: Option<&[Class]>) -> Result<Who, Fault> {
         return Ok(Who::Class(text.to_owned()));
     }
     let mut known = EVERYBODY.to_vec();
-    known.extend(classes.iter().map(|class| class.name.as_str()));
+    known.extend(classes.iter().map(|class| class.name.as_str()).filter(|name| !EVERYBODY.contains(name)));
     Err(Fault::new(format!("`{text}` is nobody here")).hint(format!("{}, or a share such as `30 %`", listed(&known))))
 }
 

@@ -40,7 +40,7 @@ pub(crate) use classes::whole_kilobits;
 pub use client::Client;
 pub use distribution::Distribution;
 pub use error::SpecError;
-pub use fate::{Absence, Fate, How, Incident, Keeps, What, Who};
+pub use fate::{Absence, Fate, How, Incident, Keeps, RESTART, What, Who};
 pub use gate::Gate;
 pub use trace::{Trace, Whom};
 

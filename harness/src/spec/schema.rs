@@ -99,7 +99,7 @@ pub fn experiment() -> Value {
                 "description": "what happens to several nodes at once, by names that you give",
                 "additionalProperties": section("something that happens", &["at", "who"], json!({
                     "at": varying(time("when, after the common start")),
-                    "who": varying(json!({ "type": "string", "description": "`server`, `tracker`, `all`, a class, or a share such as `30 %`" })),
+                    "who": varying(json!({ "type": "string", "description": "`server`, `tracker`, `peers`, `all` (server and peers), a class, or a share such as `30 %`" })),
                     "what": varying(words(&["leave", "crash", "freeze", "cut-off"], "how they go")),
                     "links": link("the rates that their links get"),
                     "for": varying(time("how long it lasts; without it, for good")),

@@ -30,6 +30,9 @@ pub struct Trace {
     pub file: String,
     /// Whom it tells of, and what.
     pub fates: BTreeMap<Whom, Fate>,
+    /// Its lines by which somebody is there, or away, for a shorter time than any runtime can carry out: that is lengthened.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub short: Vec<u64>,
 }
 
 /// Whom a row is about.
@@ -179,7 +182,7 @@ pub(super) fn trace<'a>(
         Err(why) => Err(vec![Fault::new(format!("cannot be read: {why}")).hint("a CSV file beside this one")]),
     };
     match fates {
-        Ok(fates) => Some(Some(Trace { file, fates })),
+        Ok((fates, short)) => Some(Some(Trace { file, fates, short })),
         Err(faults) => {
             for fault in faults {
                 view.fault(root, "trace", fault.within(&file));
@@ -205,7 +208,7 @@ fn fates(
     peers: Option<u32>,
     timeout: Option<u64>,
     storage: Option<Storage>,
-) -> Result<BTreeMap<Whom, Fate>, Vec<Fault>> {
+) -> Result<(BTreeMap<Whom, Fate>, Vec<u64>), Vec<Fault>> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|error| vec![Fault::new(error.to_string())])?.clone();
     let mut faults = Vec::new();
@@ -254,14 +257,35 @@ fn fates(
             return Err(faults);
         }
     }
-    let mut fates = BTreeMap::new();
+    let (mut fates, mut short) = (BTreeMap::new(), Vec::new());
     for (whom, stays) in stays {
         match fate(whom, &stays, storage) {
-            Ok(fate) => drop(fates.insert(whom, fate)),
+            Ok(fate) => {
+                if whom != Whom::Tracker {
+                    short.extend(too_short(&stays, &fate));
+                }
+                fates.insert(whom, fate);
+            }
             Err(fault) => faults.push(fault),
         }
     }
-    if faults.is_empty() { Ok(fates) } else { Err(faults) }
+    short.sort_unstable();
+    if faults.is_empty() { Ok((fates, short)) } else { Err(faults) }
+}
+
+/// The lines of stays of which a moment has to be later for all to be carried out.
+fn too_short(stays: &[Stay], fate: &Fate) -> Vec<u64> {
+    let mut able = fate.clone();
+    able.lengthen();
+    let mut lines = Vec::new();
+    for (index, (written, able)) in fate.absences.iter().zip(&able.absences).enumerate() {
+        // An absence stands between two lines: the later one says when it ends.
+        let line = |index: usize| stays.get(index).map(|stay: &Stay| stay.line);
+        lines.extend(line(index).filter(|_| written.from != able.from));
+        lines.extend(line(index + 1).filter(|_| written.until != able.until));
+    }
+    lines.dedup();
+    lines
 }
 
 fn wrong(line: u64, field: &str, what: impl std::fmt::Display) -> Fault {
@@ -390,7 +414,18 @@ mod tests {
     use super::*;
 
     fn read(rows: &str) -> Result<BTreeMap<Whom, Fate>, Vec<Fault>> {
-        fates(&format!("peer,arrive_s,leave_s,how,keeps\n{rows}"), Some(3), Some(60_000_000_000), None)
+        let fates = fates(&format!("peer,arrive_s,leave_s,how,keeps\n{rows}"), Some(3), Some(60_000_000_000), None);
+        fates.map(|(fates, _)| fates)
+    }
+
+    #[test]
+    fn what_no_runtime_can_carry_out_is_told_by_its_line() {
+        let short = |rows: &str| {
+            fates(&format!("peer,arrive_s,leave_s,how\n{rows}"), Some(3), Some(60_000_000_000), None).unwrap().1
+        };
+        assert_eq!(short("1,0,5,crash\n1,5.5,9,\n1,10.5,,\n2,0,0.001,crash\n"), [0; 0], "all of that can be");
+        assert_eq!(short("1,0,5,crash\n2,0,9,\n1,5.499,9,\n2,10.499,,\n1,10.5,10.999,\n"), [4, 5, 6]);
+        assert_eq!(short("1,0,5,cut-off\n1,5.001,5.002,freeze\n1,5.003,,\ntracker,0,5,\ntracker,5.1,,\n"), [0; 0]);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Invariant: a node is alive while more of its lives have begun than ended. What belongs to one life (planned crash,
 //! goodbye, error, sequence number) is reset when that life's end is taken in, never earlier, because lines of a life
-//! can still arrive while its end is on the way.
+//! can still arrive while its end is on the way. Meanwhile the next life may have been asked to start: a goodbye or a
+//! planned crash of the one before is not its own.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -152,6 +153,12 @@ impl Known {
         self.begun > self.ended
     }
 
+    /// Whether all of its lives that have begun are at their planned ends, so that another one may follow.
+    fn is_departing(&self) -> bool {
+        let departures = self.crashes + u32::from(self.goodbye == Some(Leave::Planned));
+        self.is_alive() && departures >= self.begun - self.ended
+    }
+
     /// Whether it may still complete, given whether its return is planned.
     pub(super) fn has_hope(&self, returns: bool) -> bool {
         !self.lost && (self.is_alive() || (returns && self.departed))
@@ -175,6 +182,8 @@ impl Known {
             Some("complete")
         } else if !self.is_alive() {
             Some("it had ended")
+        } else if self.is_departing() {
+            Some("it had left")
         } else {
             None
         }
@@ -192,10 +201,9 @@ impl Known {
 
     /// Why it is not to return now; none if it is.
     pub(super) fn spared_return(&self) -> Option<&'static str> {
-        let leaving = self.is_alive() && (self.crashes > 0 || self.goodbye == Some(Leave::Planned));
         if self.gave_up {
             Some("it had given up")
-        } else if self.departed || leaving {
+        } else if self.departed || self.is_departing() {
             None
         } else if self.left_complete || self.goodbye == Some(Leave::Completed) {
             Some("complete")
@@ -206,9 +214,13 @@ impl Known {
         }
     }
 
-    /// Whether it is there and neither said goodbye nor was killed.
+    /// Whether its latest life is there and neither said goodbye nor was killed.
     pub(super) fn stays_unannounced(&self) -> bool {
-        self.is_alive() && self.crashes == 0 && self.goodbye.is_none()
+        let is_going = match self.goodbye {
+            None | Some(Leave::Planned) => self.is_departing(),
+            Some(Leave::Completed | Leave::Stopped | Leave::GaveUp) => true,
+        };
+        self.is_alive() && !is_going
     }
 
     /// Takes in what it reported; returns the numbers of lines that were lost just before, if any were.
@@ -243,9 +255,10 @@ impl Known {
     /// Its life ended; `over` if the trial has.
     pub(super) fn end(&mut self, name: &str, code: i64, oom: bool, over: bool) -> End {
         self.ended += 1;
-        let crash = self.crashes > 0;
-        self.crashes = self.crashes.saturating_sub(1);
         let (goodbye, error) = (self.goodbye.take(), self.error.take());
+        // Who left of its own accord was not killed: the crash that was ordered is the next life's.
+        let crash = self.crashes > 0 && goodbye != Some(Leave::Planned);
+        self.crashes = (self.crashes - u32::from(crash)).min(self.begun.saturating_sub(self.ended));
         let last: Vec<String> = self.last.drain(..).collect();
         self.next_seq = 0;
         self.departed = crash || goodbye == Some(Leave::Planned);
@@ -270,5 +283,40 @@ impl Known {
     pub(super) fn lose(&mut self, why: String) {
         self.lost = true;
         self.death = Some(why);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::trial::tests::cell;
+
+    fn said(known: &mut Known, why: Leave) {
+        let event = event::Event::Left { why };
+        known.report(&event::Record { v: event::VERSION, node: "peer-01".to_owned(), seq: 0, mono: 0, event });
+    }
+
+    #[test]
+    fn a_goodbye_is_of_the_life_that_said_it_and_not_of_the_next() {
+        let mut roster = Roster::new(&cell(Vec::new()).trials[0]);
+        let known = roster.node_mut("peer-01").unwrap();
+        known.begin();
+        assert_eq!(known.spared_return(), Some("it had not left"));
+        said(known, Leave::Planned);
+        assert_eq!((known.spared_return(), known.spared_crash()), (None, Some("it had left")));
+        // Its return is asked for before its end is here; the departure after that one is not yet said.
+        known.begin();
+        assert!(known.stays_unannounced());
+        assert_eq!((known.spared_return(), known.spared_crash()), (Some("it had not left"), None));
+        // A crash that is ordered meanwhile is of the life that is to start.
+        known.crash();
+        assert_eq!(known.spared_return(), None);
+        assert!(known.end("peer-01", 0, false, false).expected);
+        assert!(!known.stays_unannounced());
+        assert!(known.end("peer-01", 137, false, false).expected);
+        assert_eq!((known.is_alive(), known.death.clone()), (false, None));
+        known.begin();
+        assert!(known.stays_unannounced());
+        assert!(!known.end("peer-01", 137, false, false).expected, "no crash is left over");
     }
 }

@@ -353,6 +353,7 @@ pub(in crate::runtime) fn cell(schedule: Vec<plan::Event>) -> Cell {
             node("peer-02", Role::Leecher, true),
         ],
         schedule,
+        lengthened: 0,
     };
     Cell {
         id: "p2p-n2".into(),

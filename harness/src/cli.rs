@@ -37,7 +37,7 @@ pub enum Command {
     Baseline(Baseline),
     /// Show what a run would do: cells, trials, links, schedules and bounds. Touches nothing
     Plan {
-        /// Experiment file
+        /// Experiment file; `-` is standard input
         file: PathBuf,
         /// Print who is there when instead, as a CSV file that `trace:` takes: of one cell, and its first repeat unless
         /// you name another
@@ -100,7 +100,7 @@ pub enum Schema {
 /// Run experiments and write their reports.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// Experiment files, run one after the other
+    /// Experiment files, run one after the other; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// How
@@ -111,7 +111,7 @@ pub struct Run {
 /// Compare two builds of the peer, or the arms of an experiment, in interleaved pairs.
 #[derive(Debug, Args)]
 pub struct Compare {
-    /// Experiment file
+    /// Experiment file; `-` is standard input
     pub file: PathBuf,
     /// What peers and server run in the base: an image that the engine has, or a program (`./…`, `/…`). This build
     /// unless you name one

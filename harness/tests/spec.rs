@@ -323,6 +323,10 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("client of nothing", "", "client: {}"),
     ("image in namespaces", "", "runtime: netns\nclient: { image: peer }"),
     ("name of no image", "", "client: { image: -x y }"),
+    ("question that turns terminals red", "question: How long?", "question: \"How \\e[31mlong?\""),
+    ("word with a control character", "", "storage: \"ta\\u202Epe\\a\""),
+    ("merge of what is no mapping", "", "x-rate: &rate 4 mbit\npolicy: { <<: *rate }"),
+    ("class named as all peers", "", "classes: { peers: { share: 50 % }, others: { share: 50 % } }"),
 ];
 
 #[test]
@@ -407,4 +411,15 @@ fn a_file_that_cannot_be_read_or_is_no_text_is_refused_by_name() {
     std::fs::write(&binary, b"name: \xff\n").expect("written");
     let error = spec::load(&binary).expect_err("binary").to_string();
     assert!(error.contains("binary.yaml: the file is not UTF-8 from byte 6 on"), "{error}");
+}
+
+#[test]
+fn a_file_may_have_anchors_of_its_own_and_take_in_mappings() {
+    let text = with(
+        "links: { up: 4 mbit, down: 40 mbit }",
+        "x-usual: &usual { up: [1 mbit, 4 mbit], down: 40 mbit }\nlinks: { <<: *usual, up: 2 mbit }",
+    );
+    // A list in what nobody reads makes nothing vary.
+    assert_eq!(settings(&text).classes[0].link, Link { up: 2_000_000, down: 40_000_000 });
+    assert_eq!(read(&format!("\u{feff}{VALID}")), read(VALID));
 }

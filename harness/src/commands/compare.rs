@@ -26,7 +26,7 @@ fn load(
     how: &cli::How,
 ) -> Result<run::Experiment, run::LoadError> {
     let (mut text, mut spec) = spec::load_with_text(file)?;
-    let name = file.display().to_string();
+    let name = spec::shown(file);
     let wrong =
         |message: &str, hint: &str| -> SpecError { spec::wrong(&name, &text, "arms", message.to_owned(), hint) };
     match (base.or(head).is_some(), spec.gate.arms.is_empty()) {

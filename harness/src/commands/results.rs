@@ -163,7 +163,8 @@ pub fn create(out: &Path, spec_text: &str, plan: &Plan, facts: Facts) -> Result<
         seed: plan.seed,
         repeats: plan.cells.iter().map(|cell| cell.trials.len()).max(),
         harness: env!("CARGO_PKG_VERSION").to_owned(),
-        argv: std::env::args().collect(),
+        // What is no UTF-8 is shown as far as it can be.
+        argv: std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
         started: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         finished: None,
         status: "running".to_owned(),

@@ -158,11 +158,11 @@ pub(super) fn of_spec(
         let why = format!(
             "with arms each repeat is a pair, and fewer than {PAIRS_MIN} decide nothing (hint: --repeats {PAIRS_MIN})"
         );
-        return Err(LoadError::Option { file: file.display().to_string(), why });
+        return Err(LoadError::Option { file: spec::shown(file), why });
     }
     spec.seed = seed.unwrap_or(spec.seed);
     if let Some(runtime) = runtime {
-        let refused = |why| LoadError::Option { file: file.display().to_string(), why };
+        let refused = |why| LoadError::Option { file: spec::shown(file), why };
         spec.set_runtime(runtime).map_err(refused)?;
     }
     let plan = plan::plan(&spec);
@@ -170,19 +170,14 @@ pub(super) fn of_spec(
         if !plan.cells.iter().any(|cell| threshold.means(&cell.id)) {
             let cells = plan.cells.iter().map(|cell| cell.id.as_str()).collect::<Vec<_>>().join(", ");
             let message = format!("`{}`, line {}, is about no cell", threshold.text, threshold.line);
-            return Err(spec::wrong(
-                &file.display().to_string(),
-                &text,
-                "thresholds",
-                message,
-                &format!("cells are {cells}"),
-            )
-            .into());
+            return Err(
+                spec::wrong(&spec::shown(file), &text, "thresholds", message, &format!("cells are {cells}")).into()
+            );
         }
     }
     if let Some(late) = plan::latecomer(&plan) {
         return Err(spec::wrong(
-            &file.display().to_string(),
+            &spec::shown(file),
             &text,
             "arrivals",
             late,

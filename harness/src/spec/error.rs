@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use super::values::is_control;
+
 /// A place in a file, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
@@ -46,7 +48,7 @@ impl Problem {
         self
     }
 
-    /// The problem as one line: `error: x.yaml:12:9: links.up: … (hint: …)`.
+    /// The problem as one line: `error: x.yaml:12:9: links.up: … (hint: …)`. What the file holds is quoted, never obeyed.
     #[must_use]
     pub fn line(&self, file: &str) -> String {
         let mut line = format!("error: {file}");
@@ -60,7 +62,14 @@ impl Problem {
         if let Some(hint) = &self.hint {
             line.push_str(&format!(" (hint: {hint})"));
         }
-        line
+        let escaped = |c: char| if is_control(c) { Err(c.escape_unicode()) } else { Ok(c) };
+        line.chars().map(escaped).fold(String::new(), |mut line, c| {
+            match c {
+                Ok(c) => line.push(c),
+                Err(escaped) => line.extend(escaped),
+            }
+            line
+        })
     }
 }
 

@@ -125,6 +125,8 @@ impl Document {
     /// # Errors
     /// If it is too large, is not YAML, holds no document or several, or its outermost node is no mapping.
     pub fn read(text: &str) -> Result<Self, Problem> {
+        // Some editors begin a file with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if text.len() > SIZE_MAX {
             return Err(Problem::of_file(format!("the file has {} bytes", text.len()))
                 .hint(format!("an experiment file has at most {SIZE_MAX}; is this one?")));
@@ -158,7 +160,15 @@ impl Document {
                 .at(position)
                 .hint("write one experiment to a file"));
         }
-        let document = Self { text: text.to_owned(), root };
+        let mut document = Self { text: text.to_owned(), root };
+        if let Err(id) = merge(&mut document.root) {
+            return Err(Problem::of_file("`<<` stands before what is no mapping")
+                .at(document.position(id))
+                .hint("it takes in a mapping, `<<: *anchor`, or several, `<<: [*one, *other]`"));
+        }
+        if let Value::Map(entries) = &mut document.root.value {
+            entries.retain(|entry| !entry.key.starts_with(EXTENSION));
+        }
         if !matches!(document.root.value, Value::Map(_)) {
             let kind = document.root.value.kind();
             return Err(Problem::of_file(format!("the file is {kind}, not a mapping"))
@@ -175,6 +185,39 @@ impl Document {
         let error = Reader { count: &Cell::new(0), target: Some(id) }.deserialize(first).err()?;
         position_of(&error)
     }
+}
+
+/// Keys of the whole file that begin so are the user's own: a place for anchors, which nothing else reads.
+pub(super) const EXTENSION: &str = "x-";
+
+/// Puts into each mapping what `<<` takes in, as YAML 1.1 has it: what stands in the mapping itself counts, then what comes
+/// first. An error is the value that cannot be taken in.
+fn merge(node: &mut Node) -> Result<(), NodeId> {
+    match &mut node.value {
+        Value::Empty | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) => {}
+        Value::List(items) => items.iter_mut().try_for_each(merge)?,
+        Value::Map(entries) => {
+            entries.iter_mut().try_for_each(|entry| merge(&mut entry.value))?;
+            let (taken_in, mut own): (Vec<Entry>, Vec<Entry>) =
+                std::mem::take(entries).into_iter().partition(|entry| entry.key == "<<");
+            for entry in taken_in {
+                let sources = match entry.value.value {
+                    Value::List(items) => items,
+                    value => vec![Node { id: entry.value.id, value }],
+                };
+                for source in sources {
+                    let Value::Map(source_entries) = source.value else { return Err(source.id) };
+                    for new in source_entries {
+                        if own.iter().all(|it| it.key != new.key) {
+                            own.push(new);
+                        }
+                    }
+                }
+            }
+            *entries = own;
+        }
+    }
+    Ok(())
 }
 
 fn empty() -> Problem {
@@ -400,6 +443,34 @@ mod tests {
     fn an_alias_is_read_as_what_it_stands_for() {
         let document = Document::read("a: &x { up: 1 }\nb: *x\n").expect("valid");
         assert_eq!(find(&document.root, &["b", "up"]).value.value, Value::Integer(1));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_document() {
+        let document = Document::read("\u{feff}name: x\n").expect("valid");
+        assert_eq!(document.position(find(&document.root, &["name"]).value.id), Some(Position { line: 1, column: 7 }));
+        assert!(Document::read("name: \u{feff}x\u{0}").is_err());
+    }
+
+    #[test]
+    fn mappings_take_in_others_and_extensions_are_nobodys() {
+        let text = "x-link: &link { up: 1, down: 2 }\nx-slow: &slow { <<: *link, up: 3 }\na: { <<: *slow, more: 4 }\n\
+                    b: { up: 5, <<: [*link, { down: 6, else: 7 }] }\nx: 8\n";
+        let document = Document::read(text).expect("valid");
+        let value = |path: &[&str]| find(&document.root, path).value.value.clone();
+        let of = |name: &str| ["up", "down"].map(|key| value(&[name, key]));
+        assert_eq!(of("a"), [3, 2].map(Value::Integer));
+        assert_eq!(of("b"), [5, 2].map(Value::Integer));
+        assert_eq!([value(&["a", "more"]), value(&["b", "else"]), value(&["x"])], [4, 7, 8].map(Value::Integer));
+        let Value::Map(entries) = &document.root.value else { panic!("a mapping") };
+        assert_eq!(entries.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>(), ["a", "b", "x"]);
+        // What was taken in still knows its place.
+        let taken_in = find(&document.root, &["a", "down"]).value.id;
+        assert_eq!(document.position(taken_in), Some(Position { line: 1, column: 30 }));
+        for wrong in ["a: { <<: 3 }\n", "a: { <<: [{ b: 1 }, text] }\n"] {
+            let problem = Document::read(wrong).expect_err(wrong);
+            assert!(problem.message.starts_with("`<<` stands before") && problem.position.is_some(), "{problem:?}");
+        }
     }
 
     #[test]

@@ -52,14 +52,37 @@ pub fn load(path: &Path) -> Result<Spec, SpecError> {
     load_with_text(path).map(|(_, spec)| spec)
 }
 
-/// Reads and checks an experiment file, and keeps its text.
+/// The file that is standard input, and what it is called in messages. Files that it names are in the working directory.
+const STDIN: [&str; 2] = ["-", "<stdin>"];
+
+/// What a file is called in messages.
+#[must_use]
+pub fn shown(path: &Path) -> String {
+    if is_stdin(path) { STDIN[1].to_owned() } else { path.display().to_string() }
+}
+
+/// Whether a file is standard input.
+#[must_use]
+pub fn is_stdin(path: &Path) -> bool {
+    path == Path::new(STDIN[0])
+}
+
+/// Reads and checks an experiment file, and keeps its text; `-` is standard input.
 ///
 /// # Errors
 /// As [`load`].
 pub fn load_with_text(path: &Path) -> Result<(String, Spec), SpecError> {
-    let file = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|source| SpecError::Read { file: file.clone(), source })?;
-    let spec = parse_bytes(&file, &bytes)?;
+    let file = shown(path);
+    let read = if is_stdin(path) {
+        // A file that is too large is refused by its size, and not read to an end that may never come.
+        let mut bytes = Vec::new();
+        let most = u64::try_from(file::SIZE_MAX).unwrap_or(u64::MAX).saturating_add(1);
+        std::io::Read::read_to_end(&mut std::io::Read::take(std::io::stdin().lock(), most), &mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(path)
+    };
+    let bytes = read.map_err(|source| SpecError::Read { file: file.clone(), source })?;
+    let spec = parse_bytes(&file, path.parent().unwrap_or(Path::new("")), &bytes)?;
     Ok((String::from_utf8(bytes).expect("it was parsed as UTF-8"), spec))
 }
 
@@ -68,9 +91,13 @@ pub fn load_with_text(path: &Path) -> Result<(String, Spec), SpecError> {
 /// # Errors
 /// With every problem that it has.
 pub fn parse(file: &str, text: &str) -> Result<Spec, SpecError> {
+    parse_beside(file, Path::new(file).parent().unwrap_or(Path::new("")), text)
+}
+
+/// The same, with the directory of files that it names.
+fn parse_beside(file: &str, directory: &Path, text: &str) -> Result<Spec, SpecError> {
     let wrong = |problems, more| SpecError::Wrong { file: file.to_owned(), problems, more };
     let document = file::Document::read(text).map_err(|problem| wrong(vec![problem], false))?;
-    let directory = Path::new(file).parent().unwrap_or(Path::new(""));
     check::check(&document, directory).map_err(|(problems, more)| wrong(problems, more))
 }
 
@@ -86,9 +113,9 @@ pub fn wrong(file: &str, text: &str, key: &str, message: String, hint: &str) -> 
     SpecError::Wrong { file: file.to_owned(), problems: vec![problem], more: false }
 }
 
-fn parse_bytes(file: &str, bytes: &[u8]) -> Result<Spec, SpecError> {
+fn parse_bytes(file: &str, directory: &Path, bytes: &[u8]) -> Result<Spec, SpecError> {
     match std::str::from_utf8(bytes) {
-        Ok(text) => parse(file, text),
+        Ok(text) => parse_beside(file, directory, text),
         Err(error) => Err(SpecError::Wrong {
             file: file.to_owned(),
             problems: vec![

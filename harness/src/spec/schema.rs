@@ -148,6 +148,7 @@ pub fn experiment() -> Value {
             "assert": varying(words(&["all_completed", "all_valid"], "what must hold of each trial")),
         }),
     );
+    schema["patternProperties"] = json!({ "^x-": { "description": "your own, for YAML anchors: not read" } });
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["title"] = json!("harness experiment");
     schema

@@ -114,9 +114,24 @@ pub(super) fn text(value: &Value) -> Result<String, Fault> {
         Value::Text(text) if text.chars().count() > TEXT_MAX => {
             Err(Fault::new(format!("text of {} characters", text.chars().count())).hint(format!("at most {TEXT_MAX}")))
         }
-        Value::Text(text) if !text.trim().is_empty() => Ok(text.split_whitespace().collect::<Vec<_>>().join(" ")),
+        Value::Text(text) if !text.trim().is_empty() => {
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            // It is shown in terminals and reports, which would obey it.
+            match text.chars().find(|c| is_control(*c)) {
+                Some(c) => {
+                    Err(Fault::new(format!("text with the control character `{}`", c.escape_unicode()))
+                        .hint("words alone"))
+                }
+                None => Ok(text),
+            }
+        }
         other => Err(misplaced(other, "text", "some words")),
     }
+}
+
+/// Whether a character is a command to whatever shows it: a control character, or one that turns the direction of writing.
+pub(super) fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A name that is fit for a directory and a label.

@@ -31,25 +31,6 @@ pub struct CheckRow {
     pub line: u32,
 }
 
-impl CheckRow {
-    /// What there is, in words: the number, with as many digits as tell it from its limit, and what it is about.
-    #[must_use]
-    pub fn is(&self) -> String {
-        let Some(value) = self.value else { return self.why.clone() };
-        let digits = (3..=9).find(|digits| {
-            let shown = |number: f64| format!("{number:.digits$}");
-            self.limit.is_none_or(|limit| limit == value || shown(limit) != shown(value))
-        });
-        let unit = match self.unit.as_str() {
-            "s" => " s",
-            "bytes" => " B",
-            _ => "",
-        };
-        let about = if self.why.is_empty() { String::new() } else { format!(" ({})", self.why) };
-        format!("it is {value:.*}{unit}{about}", digits.unwrap_or(9))
-    }
-}
-
 /// What came of a threshold or an assertion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Check {
@@ -68,6 +49,48 @@ impl fmt::Display for Check {
             Self::Crossed => "crossed",
             Self::NoData => "no-data",
         })
+    }
+}
+
+/// A number beside a limit that it is held to: with so many decimals, and as many more as tell the two apart.
+#[must_use]
+pub fn apart(value: f64, limit: f64, decimals: usize) -> String {
+    /// More decimals than a number of this kind has.
+    const MOST: usize = 17;
+    let same = |decimals: &usize| format!("{value:.decimals$}") == format!("{limit:.decimals$}");
+    let decimals = if value == limit { decimals } else { (decimals..MOST).find(|n| !same(n)).unwrap_or(MOST) };
+    format!("{value:.decimals$}")
+}
+
+impl CheckRow {
+    /// What there is, in words: the number and what it is about, or why there is none.
+    #[must_use]
+    pub fn is(&self) -> String {
+        if self.value.is_some() { format!("it is {}{}", self.shown(), self.about()) } else { self.why.clone() }
+    }
+
+    /// ` (judged on 2 of 3 trials)`, if the number is about a part.
+    #[must_use]
+    pub fn about(&self) -> String {
+        if self.why.is_empty() { String::new() } else { format!(" ({})", self.why) }
+    }
+
+    /// The number that was looked at, as people read it, with as many digits as tell it from its limit; why there is none,
+    /// where there is none.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let is_share = ["offload", "duplicates", "overhead"].contains(&self.metric.as_str());
+        let (unit, scale, decimals) = match self.unit.as_str() {
+            "s" => (" s", 1.0, 2),
+            "bytes" => (" B", 1.0, 0),
+            _ if is_share => (" %", 100.0, 1),
+            _ => ("", 1.0, 3),
+        };
+        match self.value {
+            Some(value) => apart(value * scale, self.limit.unwrap_or(f64::INFINITY) * scale, decimals) + unit,
+            None if self.why.is_empty() => "–".to_owned(),
+            None => self.why.clone(),
+        }
     }
 }
 
@@ -289,6 +312,29 @@ mod tests {
     }
 
     #[test]
+    fn a_number_and_its_limit_are_told_apart() {
+        assert_eq!(apart(1.135_04, 1.135, 3), "1.13504");
+        assert_eq!(apart(1.2, 1.135, 3), "1.200");
+        assert_eq!(apart(1.135, 1.135, 3), "1.135");
+        assert_eq!(apart(0.1 + 0.2, 0.3, 1), "0.30000000000000004");
+        assert_eq!(apart(89.999_9, 90.0, 2), "89.9999");
+        // However many digits it takes, what is shown lies on the side of the limit on which the number lies.
+        for (value, limit) in [(1.134_999, 1.135), (2.000_000_1, 2.0), (99.995, 100.0), (1.144_9, 1.145)] {
+            let shown: f64 = apart(value, limit, 2).parse().unwrap();
+            assert_eq!((shown < limit, shown > limit), (value < limit, value > limit), "{value} {limit} {shown}");
+        }
+        let row = |metric: &str, unit: &str, value, limit| {
+            let threshold = held(threshold(Metric::DistributionTime, Aggregate::Max, 1.0), &[], &[]);
+            CheckRow { metric: metric.to_owned(), unit: unit.to_owned(), value, limit, ..threshold }.shown()
+        };
+        assert_eq!(row("distribution_time", "1", Some(1.135_4), Some(1.135)), "1.1354");
+        assert_eq!(row("duplicates", "1", Some(0.030_04), Some(0.03)), "3.004 %");
+        assert_eq!(row("launch", "s", Some(3.0), Some(4.0)), "3.00 s");
+        assert_eq!(row("lost_bytes", "bytes", Some(3.0), Some(2.0)), "3 B");
+        assert_eq!(row("launch", "s", None, Some(4.0)), "no valid trial has such a number");
+    }
+
+    #[test]
     fn without_a_valid_trial_nothing_is_met() {
         let mut results = textbook();
         for trial in &mut results.trials {
@@ -336,17 +382,6 @@ mod tests {
         let about = "judged on 2 of 3 trials, 2 of 20 peers gave up";
         assert_eq!((row.outcome, row.why.as_str()), (Check::Met, about));
         assert!(row.is().ends_with(&format!(" s ({about})")), "{}", row.is());
-    }
-
-    #[test]
-    fn a_number_has_as_many_digits_as_tell_it_from_its_limit() {
-        let mut row = held(threshold(Metric::DistributionTime, Aggregate::Max, 40.0), &[], &[]);
-        (row.value, row.limit, row.unit, row.why) = (Some(1.135_04), Some(1.135), "1".to_owned(), String::new());
-        assert_eq!(row.is(), "it is 1.13504");
-        row.value = Some(1.2);
-        assert_eq!(row.is(), "it is 1.200");
-        row.value = Some(1.135);
-        assert_eq!(row.is(), "it is 1.135");
     }
 
     #[test]

@@ -52,7 +52,9 @@ pub fn conclude(cell: &Cell, trial: &Trial, observed: &Observed) -> Measured {
     let theory = theory::rows(cell, trial, observed, &peers, &followed.rows, distribution_time_s);
     let transfers = flows::transfers(cell, trial, observed);
     let utilisation = flows::utilisation(cell, trial, observed, horizon);
-    Measured { trial: row, peers, churn, transfers, utilisation, population: followed.rows, theory, findings }
+    let took = |(begun, ended): (&(u64, String), u64)| ended.saturating_sub(begun.0) as f64 / 1e9;
+    let wall_s = observed.begun.as_ref().zip(observed.ended).map(took);
+    Measured { trial: row, peers, churn, transfers, utilisation, population: followed.rows, theory, findings, wall_s }
 }
 
 fn verdict(row: &TrialRow, observed: &Observed, invalid: &[Invalid]) -> Verdict {

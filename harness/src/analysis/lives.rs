@@ -27,6 +27,8 @@ pub struct Observed {
     pub gate_open: Option<u64>,
     /// When the controller began, on its own clock, ns, and which machine's clock that is: its boot id.
     pub begun: Option<(u64, String)>,
+    /// Its last line, on the same clock, ns.
+    pub ended: Option<u64>,
     /// Which attempt at its trial it is, from 1.
     pub attempt: u32,
     /// How it ended; `None` if the log stops before that.
@@ -233,6 +235,7 @@ impl Observed {
     fn controller_line(&mut self, record: &Record) {
         self.controller_lost += record.seq.saturating_sub(self.next_controller_seq);
         self.next_controller_seq = self.next_controller_seq.max(record.seq + 1);
+        self.ended = Some(record.mono);
         match record.event.clone() {
             Event::Trial { attempt, boot_id, .. } => {
                 self.attempt = attempt;

@@ -406,4 +406,6 @@ pub struct Measured {
     pub theory: Vec<TheoryRow>,
     /// What to be wary of.
     pub findings: Vec<Finding>,
+    /// From its log's first line to its last, as the controller's clock has it, seconds: what it cost of somebody's time.
+    pub wall_s: Option<f64>,
 }

@@ -166,6 +166,8 @@ pub struct Analysis {
     pub distribution: Vec<DistributionRow>,
     /// What to be wary of.
     pub findings: Vec<Finding>,
+    /// How long the attempts of each cell took by the controller's clock, all together, as far as their logs tell, seconds.
+    pub wall_s: BTreeMap<String, f64>,
     /// D over N; empty if N does not vary.
     pub over_n: Vec<Series>,
     /// Client-server against p2p, where all else is equal.
@@ -294,6 +296,7 @@ pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Ana
         usual: Vec::new(),
         distribution: Vec::new(),
         findings: Vec::new(),
+        wall_s: BTreeMap::new(),
         over_n: Vec::new(),
         contrasts: Vec::new(),
         parities: Vec::new(),
@@ -304,6 +307,9 @@ pub fn analyse(plan: &Plan, measured: impl IntoIterator<Item = Measured>) -> Ana
         changes: Vec::new(),
     };
     for measured in measured {
+        if let Some(seconds) = measured.wall_s {
+            *analysis.wall_s.entry(measured.trial.cell.clone()).or_default() += seconds;
+        }
         analysis.trials.push(measured.trial);
         analysis.peers.extend(measured.peers);
         analysis.churn.extend(measured.churn);

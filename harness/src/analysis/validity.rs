@@ -9,6 +9,7 @@ use std::fmt;
 use peer_image::event::{Host, Leave};
 use peer_image::node::{Alteration, DRAIN, Link, Role};
 
+use super::checks::apart;
 use super::findings::Direction;
 use super::lives::{Life, NodeLog, Observed};
 use super::metrics::TrialRow;
@@ -210,13 +211,14 @@ impl fmt::Display for Invalid {
             ),
             Self::Host { what, share, limit } => {
                 let (share, limit) = (share * 100.0, limit * 100.0);
+                let (whole, tenths) = (apart(share, limit, 0), apart(share, limit, 1));
                 match what {
-                    Load::Busy => write!(f, "the host's processors were {share:.0} % busy for {STRETCH_S} s")?,
+                    Load::Busy => write!(f, "the host's processors were {whole} % busy for {STRETCH_S} s")?,
                     Load::Softirq => {
-                        write!(f, "soft interrupts took {share:.0} % of the host's processors for {STRETCH_S} s")?;
+                        write!(f, "soft interrupts took {whole} % of the host's processors for {STRETCH_S} s")?;
                     }
-                    Load::Steal => write!(f, "the hypervisor took {share:.1} % of the host's processors")?,
-                    Load::Memory => write!(f, "processes waited for memory in {share:.1} % of the time")?,
+                    Load::Steal => write!(f, "the hypervisor took {tenths} % of the host's processors")?,
+                    Load::Memory => write!(f, "processes waited for memory in {tenths} % of the time")?,
                 }
                 write!(f, ", the limit is {limit:.0} %")
             }
@@ -226,8 +228,8 @@ impl fmt::Display for Invalid {
             Self::Stalled { node, seconds } => write!(f, "`{node}` stood still for {seconds:.2} s"),
             Self::StartSkew { seconds, limit } => write!(
                 f,
-                "the last node began {:.1} ms after the common start, the limit is {:.0} ms",
-                seconds * 1e3,
+                "the last node began {} ms after the common start, the limit is {:.0} ms",
+                apart(seconds * 1e3, limit * 1e3, 1),
                 limit * 1e3
             ),
             Self::More { reasons } => write!(f, "the same {reasons} times more"),
@@ -236,7 +238,8 @@ impl fmt::Display for Invalid {
                 write!(f, "{events} {what} could not be carried out (`churn.csv` has why)")
             }
             Self::ChurnLate { seconds, limit } => {
-                write!(f, "a planned departure or return came {seconds:.2} s late, the limit is {limit} s")
+                let late = apart(*seconds, *limit, 2);
+                write!(f, "a planned departure or return came {late} s late, the limit is {limit} s")
             }
             Self::ClockStepped { seconds } => write!(f, "the host's clock jumped by {seconds:+.3} s"),
             Self::NotStarted { reason } => write!(f, "it never came to the common start: {reason}"),

@@ -3,11 +3,12 @@
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::{complain, say};
 use crate::analysis::summary::Analysis;
 use crate::report::ci;
+use crate::spec;
 
 /// Most of a job's page that is filled, bytes: what is longer than 1 MiB is not shown at all.
 const PAGE_MAX: usize = 900_000;
@@ -30,9 +31,30 @@ pub(super) fn tell(analysis: &Analysis, file: &Path, error: Option<&str>) {
 
 /// The file's name in the repository, as far as that can be told.
 fn in_workspace(file: &Path, workspace: Option<&Path>) -> String {
+    if spec::is_stdin(file) {
+        return spec::shown(file);
+    }
     let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    let within = workspace.and_then(|workspace| absolute.strip_prefix(workspace).ok());
-    within.unwrap_or(file).display().to_string()
+    let within = |file: &Path, workspace: &Path| file.strip_prefix(workspace).ok().map(Path::to_owned);
+    let found = workspace.and_then(|workspace| {
+        let plain = within(&without_detours(&absolute), &without_detours(workspace));
+        // By another way, through a link, it may still be there.
+        plain.or_else(|| within(&absolute.canonicalize().ok()?, &workspace.canonicalize().ok()?))
+    });
+    found.map_or_else(|| spec::shown(file), |found| found.display().to_string())
+}
+
+/// A path without `.` and without what `..` takes back.
+fn without_detours(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(plain.pop()),
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => plain.push(part),
+        }
+    }
+    plain
 }
 
 /// Appends to the page what there is room for.
@@ -54,6 +76,21 @@ mod tests {
         assert_eq!(in_workspace(&workspace.join("experiments/a.yaml"), Some(workspace)), "experiments/a.yaml");
         assert_eq!(in_workspace(Path::new("/tmp/a.yaml"), Some(workspace)), "/tmp/a.yaml");
         assert_eq!(in_workspace(Path::new("a.yaml"), None), "a.yaml");
+        assert_eq!(
+            in_workspace(&workspace.join("tools/./../experiments/a.yaml"), Some(workspace)),
+            "experiments/a.yaml"
+        );
+        assert_eq!(
+            in_workspace(&workspace.join("../../y/a.yaml"), Some(workspace)),
+            "/home/runner/work/x/x/../../y/a.yaml"
+        );
+        assert_eq!(in_workspace(Path::new("-"), Some(workspace)), "<stdin>");
+        let dir = tempfile::tempdir().unwrap();
+        let (workspace, link) = (dir.path().join("workspace"), dir.path().join("link"));
+        std::fs::create_dir(&workspace).unwrap();
+        std::fs::write(workspace.join("a.yaml"), "").unwrap();
+        std::os::unix::fs::symlink(&workspace, &link).unwrap();
+        assert_eq!(in_workspace(&link.join("a.yaml"), Some(&workspace)), "a.yaml");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::results::{self, Manifest};
+use super::results::{self, Facts, Manifest};
 use crate::analysis::history::{self, Acknowledgement, Identity, Night, Reference};
 use crate::analysis::outcome::outcome;
 use crate::analysis::summary::Analysis;
@@ -280,7 +280,11 @@ impl Store {
             Ok(night) if night.run == tonight.run => (None, format!("`{name}` is this very run")),
             Ok(night) => match night.differences(&tonight) {
                 same if same.is_empty() => (Some(night), String::new()),
-                others => (None, format!("`{name}` cannot be compared with: {}", others.join("; "))),
+                others => {
+                    let cure =
+                        unnamed_processor(&night.identity.machine, &tonight.identity.machine).unwrap_or_default();
+                    (None, format!("`{name}` cannot be compared with: {}{cure}", others.join("; ")))
+                }
             },
             Err(why) => (None, why),
         };
@@ -313,7 +317,7 @@ pub(super) fn night(
         version: VERSION,
         identity: identity(plan, manifest, machine.or_else(|| said(LABEL)).filter(|label| !label.trim().is_empty())),
         run: manifest.run.clone(),
-        commit: commit.or_else(|| said(COMMIT)).map_or_else(found_commit, str::to_owned),
+        commit: commit.or_else(|| said(COMMIT)).map_or_else(|| found_commit().unwrap_or_default(), str::to_owned),
         at: manifest.started.clone(),
         outcome: outcome(analysis).outcome.to_string(),
         settings: settings(plan),
@@ -345,32 +349,58 @@ fn identity(plan: &Plan, manifest: &Manifest, machine: Option<&str>) -> Identity
         plan: digest,
         runtime: manifest.facts.get("runtime").cloned().unwrap_or_default(),
         congestion: congestion.join(", "),
-        machine: machine.map_or_else(|| found_machine(manifest), str::to_owned),
+        machine: machine.map_or_else(|| machine_of(&manifest.facts), str::to_owned),
     }
 }
 
-/// `amd64, 2 cpus, 24 GiB`: what of a machine decides how long a swarm takes on it, as far as is known.
-fn found_machine(manifest: &Manifest) -> String {
-    let fact = |name: &str| {
-        ["engine", "machine"].iter().find_map(|place| manifest.facts.get(&format!("{place}.{name}"))).cloned()
-    };
+/// What to do about a label of old, which named no processor.
+fn unnamed_processor(theirs: &str, own: &str) -> Option<String> {
+    let processor = own.strip_prefix(theirs)?.strip_prefix(", ").filter(|_| !theirs.is_empty())?;
+    Some(format!(
+        " (hint: labels name the processor now, here `{processor}`; if that is the machine of old, \
+         `--machine \"{theirs}\"` says so)"
+    ))
+}
+
+/// `amd64, 2 cpus, 24 GiB, AMD EPYC 9B14`: what of a machine decides how long a swarm takes on it, as far as is known.
+fn machine_of(facts: &Facts) -> String {
+    let fact =
+        |name: &str| ["engine", "machine"].iter().find_map(|place| facts.get(&format!("{place}.{name}"))).cloned();
     let memory = fact("memory").and_then(|bytes| bytes.parse::<u64>().ok());
     let parts = [
         fact("arch"),
         fact("cpus").map(|cpus| format!("{cpus} cpus")),
         memory.map(|bytes| format!("{} GiB", (bytes + (1 << 29)) >> 30)),
+        fact("processor"),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// The commit that is checked out here; nothing if that is not known.
-fn found_commit() -> String {
-    if let Some(commit) = std::env::var("GITHUB_SHA").ok().filter(|commit| !commit.is_empty()) {
-        return commit;
+/// Why the commit of what is measured is not known, if there is one here and git does not tell it.
+pub(super) fn unknown_commit(manifest: &Manifest, said: Option<&str>) -> Option<String> {
+    if said.is_some() || manifest.facts.contains_key(COMMIT) {
+        return None;
     }
-    let told = std::process::Command::new("git").args(["rev-parse", "--verify", "HEAD"]).output();
-    let told = told.ok().filter(|output| output.status.success());
-    told.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+    found_commit().err().and_then(|words| refused(&words))
+}
+
+/// What git says where it refuses; nothing where there is no repository, or no commit in it.
+fn refused(words: &str) -> Option<String> {
+    let first = words.lines().next()?.trim().trim_start_matches("fatal: ");
+    let is_nothing = first.is_empty() || first.contains("not a git repository") || first.contains("single revision");
+    (!is_nothing).then(|| format!("the commit of what is measured is not known: git says: {first} (hint: `--commit`)"))
+}
+
+/// The commit that is checked out here, or what git says instead.
+fn found_commit() -> Result<String, String> {
+    if let Some(commit) = std::env::var("GITHUB_SHA").ok().filter(|commit| !commit.is_empty()) {
+        return Ok(commit);
+    }
+    let told = std::process::Command::new("git").args(["rev-parse", "--verify", "HEAD"]).env("LC_ALL", "C").output();
+    // Without git there is nobody to tell.
+    let told = told.map_err(|_| String::new())?;
+    let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if told.status.success() { Ok(words(&told.stdout)) } else { Err(words(&told.stderr)) }
 }
 
 /// This moment, RFC 3339.
@@ -532,6 +562,47 @@ mod tests {
         assert_eq!(reference.baseline, None);
         assert_eq!(reference.missing, "`first` cannot be compared with: machine: ``, here `arm64, 4 cpus`");
         assert!(store.reference("none", a_night("b")).unwrap().0.missing.contains("there are first"));
+    }
+
+    #[test]
+    fn a_label_of_old_lacks_the_processor() {
+        let (_dir, store) = store();
+        let labelled = |run: &str, label: &str| {
+            let mut night = a_night(run);
+            label.clone_into(&mut night.identity.machine);
+            night
+        };
+        store.save("first", &labelled("a", "amd64, 2 cpus, 24 GiB")).unwrap();
+        let missing = |label: &str| store.reference("first", labelled("b", label)).unwrap().0.missing;
+        assert_eq!(
+            missing("amd64, 2 cpus, 24 GiB, EPYC 9B14"),
+            "`first` cannot be compared with: machine: `amd64, 2 cpus, 24 GiB`, here `amd64, 2 cpus, 24 GiB, EPYC 9B14` \
+             (hint: labels name the processor now, here `EPYC 9B14`; if that is the machine of old, \
+             `--machine \"amd64, 2 cpus, 24 GiB\"` says so)"
+        );
+        assert!(!missing("amd64, 2 cpus, 2 GiB, EPYC 9B14").contains("hint"));
+        let facts = [("arch", "amd64"), ("cpus", "2"), ("memory", "25769803776"), ("processor", "EPYC 9B14")];
+        for place in ["engine", "machine"] {
+            let facts = facts.map(|(name, value)| (format!("{place}.{name}"), value.to_owned()));
+            assert_eq!(machine_of(&BTreeMap::from(facts)), "amd64, 2 cpus, 24 GiB, EPYC 9B14");
+        }
+    }
+
+    #[test]
+    fn git_is_quoted_where_it_refuses() {
+        let owner = "fatal: detected dubious ownership in repository at '/src'\nTo add an exception …\n";
+        let said = refused(owner).unwrap();
+        assert!(
+            said.contains("git says: detected dubious ownership in repository at '/src' (hint: `--commit`)"),
+            "{said}"
+        );
+        for nothing in [
+            "",
+            "fatal: not a git repository (or any of the parent directories): .git",
+            "fatal: Needed a single revision",
+        ] {
+            assert_eq!(refused(nothing), None, "{nothing}");
+        }
     }
 
     #[test]

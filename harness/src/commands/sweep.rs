@@ -108,6 +108,9 @@ impl Sweep<'_> {
     /// run, what is written of it is compared. A run that is gone on with keeps what it was compared with, unless told.
     fn refer(&self) -> Result<(), RunError> {
         let Some((how, name)) = self.how.and_then(|how| Some((how, how.baseline.as_ref()?))) else { return Ok(()) };
+        if let Some(why) = store::unknown_commit(&self.run.manifest, how.commit.as_deref()) {
+            complain(format_args!("warning: {why}"));
+        }
         let tonight = Night { outcome: String::new(), ..self.night(how, &self.own_analysis()) };
         let (reference, unreadable) = Store::new(&how.out, &self.plan.name).reference(name, tonight)?;
         unreadable.iter().for_each(|line| complain(format_args!("warning: {line}")));

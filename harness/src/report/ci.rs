@@ -220,6 +220,21 @@ mod tests {
     }
 
     #[test]
+    fn test_cases_took_the_time_of_their_trials() {
+        let mut analysis = compared();
+        assert!(!junit(&analysis, &facts()).lines().nth(1).unwrap().contains(" time="), "no log tells");
+        analysis.wall_s = [("p2p-n10-arm-base".to_owned(), 61.25), ("p2p-n10-arm-head".to_owned(), 70.0)].into();
+        let text = junit(&analysis, &facts());
+        assert!(text.contains(r#"errors="0" time="131.250">"#), "{text}");
+        assert!(
+            text.contains(r#"name="p2p-n10-arm-base: trials" classname="harness.textbook" time="61.250"/>"#),
+            "{text}"
+        );
+        let cases = text.lines().filter(|line| line.contains("<testcase "));
+        assert!(cases.clone().count() > 2 && cases.clone().all(|line| line.contains(" time=")), "{text}");
+    }
+
+    #[test]
     fn metrics_are_open_metrics() {
         let text = metrics(&compared());
         assert!(text.ends_with("# EOF\n"));

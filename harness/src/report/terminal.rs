@@ -3,11 +3,12 @@
 
 use std::fmt::Write;
 
-use crate::analysis::checks::Check;
+use crate::analysis::checks::{Check, apart};
 use crate::analysis::compare::Change;
-use crate::analysis::findings::Severity;
+use crate::analysis::findings::{Severity, What};
 use crate::analysis::outcome::outcome;
 use crate::analysis::summary::{Analysis, SummaryRow};
+use crate::analysis::validity::Invalid;
 
 /// Columns that everything fits into; usual tables fit into 80.
 pub const WIDTH: usize = 100;
@@ -20,6 +21,12 @@ const INVALID: &str = "\
 hint: INVALID means that something beside the swarm may have decided the time. End what else runs
   on this machine, or ask for slower links or fewer peers: `harness doctor` says what it carries.
   Then `--resume` runs again what is INVALID. The limits are `validity:` in the experiment file.
+";
+
+/// What to do where nothing but the schedule speaks against trials.
+const UNDONE: &str = "\
+hint: the schedule asks for departures or returns that this machine did not carry out; `churn.csv` has
+  each with the reason. Longer sessions and absences help, or fewer peers that come and go at once.
 ";
 
 /// The table of cells and the findings, as plain text with a line end.
@@ -45,7 +52,11 @@ pub fn summary(analysis: &Analysis) -> String {
         writeln!(out, "… and {more} more in the report").expect("writing to a string cannot fail");
     }
     if analysis.summary.iter().any(|row| row.invalid > 0) {
-        out.push_str(INVALID);
+        let found = analysis.findings.iter();
+        let mut why = found.filter_map(|it| if let What::Invalid(why) = &it.what { Some(why) } else { None });
+        let is_schedules = |why: &Invalid| matches!(why, Invalid::ChurnFailed { .. });
+        let all_are = why.next().is_some_and(is_schedules) && why.all(is_schedules);
+        out.push_str(if all_are { UNDONE } else { INVALID });
     }
     out.push_str(&gate(analysis));
     writeln!(out, "\n{}", wrapped(&format!("result: {}", outcome(analysis)), WIDTH))
@@ -56,7 +67,10 @@ pub fn summary(analysis: &Analysis) -> String {
 /// What the results were held to, a line each.
 fn gate(analysis: &Analysis) -> String {
     let compared = analysis.comparisons.iter().map(|row| {
-        let signed = |ratio: f64| format!("{:+.1}", (ratio - 1.0) * 100.0);
+        let signed = |ratio: f64| {
+            let percent = apart((ratio - 1.0) * 100.0, row.max_worse_share * 100.0, 1);
+            if percent.starts_with('-') { percent } else { format!("+{percent}") }
+        };
         let interval = row.low_ratio.zip(row.high_ratio);
         let interval = interval.map(|(low, high)| format!(" [{}, {}]", signed(low), signed(high))).unwrap_or_default();
         let is_open = row.verdict == Change::Inconclusive;
@@ -176,6 +190,7 @@ fn wrapped(text: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::findings::Finding;
     use crate::analysis::fixture::{churned, compared, textbook};
 
     #[test]
@@ -199,6 +214,18 @@ mod tests {
         analysis.summary[0].invalid = 1;
         let text = summary(&analysis);
         assert!(text.contains("`--resume`") && text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+    }
+
+    #[test]
+    fn what_only_the_schedule_speaks_against_is_not_the_machines() {
+        let mut analysis = textbook();
+        analysis.summary[0].invalid = 1;
+        let finding = |why| Finding { cell: "p2p-n5".into(), repeat: 1, attempt: 1, what: What::Invalid(why) };
+        analysis.findings = vec![finding(Invalid::ChurnFailed { events: 1 })];
+        let text = summary(&analysis);
+        assert!(text.contains("hint: the schedule") && !text.contains("End what else runs"), "{text}");
+        analysis.findings.push(finding(Invalid::LinesLost { lines: 1 }));
+        assert!(summary(&analysis).contains("End what else runs"));
     }
 
     #[test]

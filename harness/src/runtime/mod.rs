@@ -8,6 +8,7 @@ pub mod docker;
 mod lines;
 pub mod netns;
 mod nodes;
+mod processor;
 pub mod trial;
 
 use std::collections::BTreeMap;

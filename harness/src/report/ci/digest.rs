@@ -1,7 +1,7 @@
 //! The verdict in few words: for a job's page, and for the lines of the experiment file.
 
-use crate::analysis::checks::Check;
-use crate::analysis::compare::Change;
+use crate::analysis::checks::{Check, apart};
+use crate::analysis::compare::{Change, ComparisonRow};
 use crate::analysis::outcome::{Outcome, RunOutcome, outcome};
 use crate::analysis::summary::Analysis;
 use crate::report::markdown::{Page, escaped, number, verdict};
@@ -64,6 +64,12 @@ impl Annotation {
     }
 }
 
+/// A ratio of a comparison, with as many digits as tell it from the largest that is allowed.
+pub(super) fn beside(row: &ComparisonRow, ratio: Option<f64>) -> String {
+    ratio.map_or("–".to_owned(), |ratio| apart(ratio, 1.0 + row.max_worse_share, 3))
+}
+
+
 /// Why a run could not go on.
 #[must_use]
 pub fn broken_off(error: &str) -> Annotation {
@@ -88,10 +94,10 @@ pub fn annotations(analysis: &Analysis) -> Vec<Annotation> {
             row.populations().map(|told| format!("{told}: ")).unwrap_or_default(),
             if row.why.is_empty() { String::new() } else { format!("{}: ", row.why) },
             row.cell,
-            number(row.ratio, 3),
+            beside(row, row.ratio),
             row.base,
-            number(row.low_ratio, 3),
-            number(row.high_ratio, 3),
+            beside(row, row.low_ratio),
+            beside(row, row.high_ratio),
             row.pairs,
             row.counted(),
             1.0 + row.max_worse_share

@@ -1,7 +1,10 @@
 //! Test cases in JUnit's XML, which every CI shows.
 
+use std::time::Duration;
+
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
+use super::digest::beside;
 use crate::analysis::checks::Check;
 use crate::analysis::compare::Change;
 use crate::analysis::metrics::{TrialRow, Verdict};
@@ -16,11 +19,14 @@ pub fn junit(analysis: &Analysis, facts: &Facts) -> String {
     let mut suite = TestSuite::new(&analysis.name);
     suite.add_property(("run", facts.run.as_str()));
     suite.add_property(("seed", analysis.seed.to_string().as_str()));
+    // What is told from results that are there takes no time.
     let case = |name: String, status: TestCaseStatus| {
         let mut case = TestCase::new(name, status);
         case.set_classname(format!("harness.{}", analysis.name));
+        case.set_time(Duration::ZERO);
         case
     };
+    let took = |cell: &str| analysis.wall_s.get(cell).and_then(|seconds| Duration::try_from_secs_f64(*seconds).ok());
     suite.add_test_case(case("run".to_owned(), whole(analysis)));
     suite.add_test_cases(analysis.summary.iter().map(|row| {
         // The first one says what the others are likely to say, too.
@@ -29,8 +35,14 @@ pub fn junit(analysis: &Analysis, facts: &Facts) -> String {
             Verdict::Invalid => trial.invalid.as_str(),
             Verdict::Failed | Verdict::BrokenOff | Verdict::Valid => trial.reason.as_str(),
         });
-        case(format!("{}: trials", row.cell), trials(row, first))
+        let mut case = case(format!("{}: trials", row.cell), trials(row, first));
+        case.time = took(&row.cell);
+        case
     }));
+    // Logs of old may not tell.
+    let known: Vec<Duration> = analysis.summary.iter().filter_map(|row| took(&row.cell)).collect();
+    suite.time = (!known.is_empty()).then(|| known.iter().sum());
+    report.time = suite.time;
     suite.add_test_cases(analysis.comparisons.iter().map(|row| {
         let interval = row.low_ratio.zip(row.high_ratio);
         let told = format!(
@@ -39,8 +51,10 @@ pub fn junit(analysis: &Analysis, facts: &Facts) -> String {
             row.pairs,
             row.pairs_planned,
             row.counted(),
-            row.ratio.map_or("none".to_owned(), |ratio| format!("{ratio:.3}")),
-            interval.map(|(low, high)| format!(" interval {low:.3} to {high:.3},")).unwrap_or_default(),
+            row.ratio.map_or("none".to_owned(), |_| beside(row, row.ratio)),
+            interval
+                .map(|_| format!(" interval {} to {},", beside(row, row.low_ratio), beside(row, row.high_ratio)))
+                .unwrap_or_default(),
             1.0 + row.max_worse_share
         );
         let status = match row.verdict {

@@ -1,7 +1,7 @@
 //! What the results were held to: arms against each other, the baseline, the last nights, thresholds, assertions.
 
-use super::{Page, escaped, number, percent};
-use crate::analysis::checks::{Check, CheckRow};
+use super::{Page, escaped};
+use crate::analysis::checks::{Check, CheckRow, apart};
 use crate::analysis::compare::{Change, ComparisonRow};
 use crate::analysis::summary::Analysis;
 use crate::report::{HISTORY, RATIOS, svg};
@@ -86,14 +86,17 @@ fn comparisons(page: &mut Page, analysis: &Analysis) {
 
 fn row(row: &ComparisonRow) -> Vec<String> {
     let interval = row.low_ratio.zip(row.high_ratio).zip(row.confidence_share);
+    let most = 1.0 + row.max_worse_share;
+    let beside = |ratio: f64| apart(ratio, most, 3);
     vec![
         format!("`{}`", row.cell),
         if row.is_of_arms() { format!("`{}`", row.base) } else { row.base.to_string() },
         word(row.verdict),
-        number(row.ratio, 3),
-        interval
-            .map_or("–".to_owned(), |((low, high), sure)| format!("{low:.3} – {high:.3} ({:.1} %)", sure * 100.0)),
-        format!("{:.3}", 1.0 + row.max_worse_share),
+        row.ratio.map_or("–".to_owned(), beside),
+        interval.map_or("–".to_owned(), |((low, high), sure)| {
+            format!("{} – {} ({:.1} %)", beside(low), beside(high), sure * 100.0)
+        }),
+        format!("{most:.3}"),
         format!("{}/{}", row.pairs, row.pairs_planned),
         row.detectable_share.map_or("–".to_owned(), |share| format!("{:+.1} %", share * 100.0)),
     ]
@@ -117,19 +120,7 @@ fn checks(page: &mut Page, rows: &[CheckRow]) {
             Check::Met => row.outcome.to_string(),
             Check::Crossed | Check::NoData => format!("**{}**", row.outcome),
         };
-        let value = match (row.value, row.unit.as_str()) {
-            (None, _) if row.why.is_empty() => "–".to_owned(),
-            (None, _) => row.why.clone(),
-            (Some(value), "s") => format!("{value:.2} s"),
-            (Some(value), "bytes") => format!("{value:.0} B"),
-            (value, _) if is_share(&row.metric) => percent(value),
-            (value, _) => number(value, 3),
-        };
-        vec![format!("`{}`", row.cell), format!("`{}`", row.metric), row.condition.clone(), value, outcome]
+        vec![format!("`{}`", row.cell), format!("`{}`", row.metric), row.condition.clone(), row.shown(), outcome]
     };
     page.table(&["cell", "of", "is to be", ">is", "outcome"], rows.iter().map(line));
-}
-
-fn is_share(metric: &str) -> bool {
-    ["offload", "duplicates", "overhead"].contains(&metric)
 }

@@ -33,7 +33,7 @@ use self::client::{Client, ClientError, Version};
 pub use self::deployment::DockerDeployment;
 use self::image::{Image, ImageError};
 use self::owner::Owner;
-use super::{Notice, Runtime, RuntimeError, Scope, client_fact};
+use super::{Notice, Runtime, RuntimeError, Scope, client_fact, processor};
 use crate::plan;
 
 /// Label with the run's ID, on everything that a run makes.
@@ -71,6 +71,9 @@ impl Engine {
         let version = client.version().await?;
         check(&address, &version).map_err(RuntimeError::Machine)?;
         let info = client.info().await?;
+        // The engine does not tell it; where its kernel is ours, its processor is.
+        let is_here = rustix::system::uname().release().to_string_lossy() == version.kernel;
+        let processor = processor::model().filter(|_| is_here).map(|model| ("engine.processor", model));
         let facts = [
             ("runtime", "docker".to_owned()),
             ("engine", address.to_string()),
@@ -86,7 +89,7 @@ impl Engine {
             ("engine.security", info.security.join(" ")),
             ("engine.address-pools", pools(&info.pools)),
         ];
-        let facts = facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let facts = facts.into_iter().chain(processor).map(|(key, value)| (key.to_owned(), value)).collect();
         Ok(Self { client, arch: version.arch, facts })
     }
 

@@ -32,7 +32,7 @@ use tokio::sync::mpsc;
 pub use self::deployment::NetnsDeployment;
 pub use self::namespaces::{ENTER, SWITCH, enter};
 pub use self::switch::switch;
-use super::{Deployment as _, Notice, Runtime, RuntimeError, Scope, client_fact};
+use super::{Deployment as _, Notice, Runtime, RuntimeError, Scope, client_fact, processor};
 use crate::plan::Client;
 
 /// A machine that lets us have namespaces.
@@ -117,7 +117,9 @@ fn facts() -> Result<BTreeMap<String, String>, RuntimeError> {
         ("machine.user", user.to_owned()),
         ("program", digest(&program)),
     ];
-    Ok(facts.map(|(key, value)| (key.to_owned(), value)).into())
+    let mut facts: BTreeMap<String, String> = facts.map(|(key, value)| (key.to_owned(), value)).into();
+    facts.extend(processor::model().map(|model| ("machine.processor".to_owned(), model)));
+    Ok(facts)
 }
 
 fn digest(program: &[u8]) -> String {

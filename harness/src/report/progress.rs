@@ -1,6 +1,7 @@
 //! What a command says while it runs: one live line on a terminal, else a plain line per phase and one about every
 //! ten seconds. Driven by calls alone; it knows nothing of engines and logs.
 
+use std::ffi::OsStr;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
@@ -38,10 +39,10 @@ struct State {
 }
 
 impl Progress {
-    /// On standard error: live if it is a terminal, else plain lines.
+    /// On standard error: live if it is a terminal that can be drawn on, else plain lines.
     #[must_use]
     pub fn new() -> Self {
-        let place = if std::io::stderr().is_terminal() {
+        let place = if is_live(std::io::stderr().is_terminal(), std::env::var_os("TERM").as_deref()) {
             let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
             let style = ProgressStyle::with_template("{spinner} {prefix} {bar:10} {wide_msg}");
             bar.set_style(style.expect("the template is right").progress_chars("█▉▊▋▌▍▎▏ "));
@@ -134,6 +135,11 @@ impl Progress {
             }
         }
     }
+}
+
+/// Whether a line can be drawn again and again: a terminal without a name, or a dumb one, only takes lines.
+fn is_live(is_terminal: bool, name: Option<&OsStr>) -> bool {
+    is_terminal && name.is_some_and(|name| !name.is_empty() && name != "dumb")
 }
 
 impl Default for Progress {
@@ -256,6 +262,13 @@ mod tests {
             "[2/24] p2p-n10: about 9 min left in all\n[2/24] p2p-n10 ready\n[2/24] p2p-n10 transfer, 11 of 11 nodes ready\n\
              [2/24] p2p-n10: distributed in 39.01 s (0 s in all)\n"
         );
+    }
+
+    #[test]
+    fn a_dumb_terminal_gets_plain_lines() {
+        let named = |name: &'static str| Some(OsStr::new(name));
+        assert!(is_live(true, named("xterm-256color")) && !is_live(false, named("xterm-256color")));
+        assert!(!is_live(true, named("dumb")) && !is_live(true, named("")) && !is_live(true, None));
     }
 
     #[test]

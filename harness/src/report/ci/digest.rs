@@ -69,7 +69,6 @@ pub(super) fn beside(row: &ComparisonRow, ratio: Option<f64>) -> String {
     ratio.map_or("–".to_owned(), |ratio| apart(ratio, 1.0 + row.max_worse_share, 3))
 }
 
-
 /// Why a run could not go on.
 #[must_use]
 pub fn broken_off(error: &str) -> Annotation {

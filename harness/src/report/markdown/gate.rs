@@ -116,11 +116,13 @@ fn checks(page: &mut Page, rows: &[CheckRow]) {
     }
     page.line("What the experiment file asks for, and what there is:\n");
     let line = |row: &CheckRow| {
+        let about = row.about();
         let outcome = match row.outcome {
             Check::Met => row.outcome.to_string(),
             Check::Crossed | Check::NoData => format!("**{}**", row.outcome),
         };
-        vec![format!("`{}`", row.cell), format!("`{}`", row.metric), row.condition.clone(), row.shown(), outcome]
+        let is = row.shown() + if row.value.is_some() { &about } else { "" };
+        vec![format!("`{}`", row.cell), format!("`{}`", row.metric), row.condition.clone(), is, outcome]
     };
     page.table(&["cell", "of", "is to be", ">is", "outcome"], rows.iter().map(line));
 }

@@ -46,6 +46,18 @@ fn a_dash_is_standard_input_with_files_in_the_working_directory() {
 }
 
 #[test]
+fn what_is_too_short_in_a_trace_is_told_by_its_line() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let rows = "1,0,5,crash\n2,0,9,crash\n1,5.1,20,leave\n2,9.6,,\n1,20.5,,\n";
+    std::fs::write(dir.path().join("stays.csv"), format!("peer,arrive_s,leave_s,how\n{rows}")).expect("written");
+    let output = planned(&format!("{SMALL}trace: stays.csv\n"), dir.path());
+    let words = text(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    let expected = "warning: p2p-n3: 2 moments of the schedule come later, because sessions or absences were too short for \
+                    any runtime, lines 4, 6 of `stays.csv` (a process is away for 500 ms at least";
+    assert!(words.contains(expected), "{words}");
+}
+
+#[test]
 fn arguments_that_are_no_utf_8_are_taken_or_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     let name = OsStr::from_bytes(b"sm\xffll.yaml");

@@ -30,17 +30,17 @@ fn cells(row: &str) -> usize {
 fn stray_rows(text: &str) -> Vec<usize> {
     let is_row = |line: &str| line.trim_start().starts_with('|');
     let is_rule = |line: &str| is_row(line) && line.chars().all(|c| matches!(c, '|' | '-' | ':' | ' '));
-    let (mut stray, mut columns, mut last) = (Vec::new(), 0, usize::MAX);
+    let (mut stray, mut columns, mut last) = (Vec::new(), 0, None);
     let lines: Vec<(usize, &str)> = prose(text).collect();
     for (index, (number, line)) in lines.iter().enumerate().filter(|(_, (_, line))| is_row(line)) {
-        if last.wrapping_add(1) != *number {
+        if last.map(|last: usize| last + 1) != Some(*number) {
             let next = lines.get(index + 1).filter(|(it, next)| *it == number + 1 && is_rule(next));
             columns = next.map_or(0, |(_, rule)| cells(rule));
         }
         if columns == 0 || cells(line) != columns {
             stray.push(number + 1);
         }
-        last = *number;
+        last = Some(*number);
     }
     stray
 }

@@ -363,7 +363,7 @@ fn warnings(plan: &Plan, estimates: &[CellEstimate]) -> Vec<String> {
         for trial in &cell.trials {
             if !trial.nodes.iter().any(|node| node.to_complete) {
                 warnings.push(format!(
-                    "warning: {}, repeat {}: churn removes every peer for good, so there is no distribution time \
+                    "warning: {}, repeat {}: the schedule removes every peer for good, so there is no distribution time \
                      (hint: longer sessions, a smaller `share`, or `rejoin`)",
                     cell.id, trial.repeat,
                 ));

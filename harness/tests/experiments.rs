@@ -84,6 +84,20 @@ timeout: 10 s
 }
 
 #[test]
+fn a_plan_warns_of_a_swarm_in_which_each_peer_hangs_on_one_other() {
+    for (architecture, peers, neighbours, warned) in
+        [("p2p", 2, 1, true), ("p2p", 1, 1, false), ("p2p", 2, 2, false), ("client-server", 2, 1, false)]
+    {
+        let text = format!(
+            "name: few\nquestion: Few?\narchitecture: {architecture}\npeers: {peers}\nfile: {{ size: 1 MiB }}\n\
+             server: {{ up: 40 mbit, down: 40 mbit }}\nlinks: {{ up: 4 mbit, down: 40 mbit }}\n\
+             policy: {{ neighbours: {neighbours} }}\n"
+        );
+        assert_eq!(shown(&text).contains("warning"), warned, "{text}");
+    }
+}
+
+#[test]
 fn long_cell_ids_do_not_push_the_numbers_aside() {
     let text = "\
 name: long

@@ -10,7 +10,7 @@ use peer_image::node::{Behaviour, OnComplete, Role, carries_in, tried_for};
 
 use super::settings::time;
 use crate::plan::schedule::{Struck, struck};
-use crate::plan::{Action, Cell, How, Node, Plan, RESTART, RuntimeName, Trial};
+use crate::plan::{Action, Architecture, Cell, How, Node, Plan, RESTART, RuntimeName, Trial};
 use crate::quantity::{show_rate, show_size, show_time};
 
 /// Columns that the text keeps to, except where a single name is longer.
@@ -347,6 +347,14 @@ fn warnings(plan: &Plan, estimates: &[CellEstimate]) -> Vec<String> {
         }
         warnings.extend(slow_start(cell));
         warnings.extend(idle(cell));
+        let is_swarm = cell.settings.architecture == Architecture::P2p && cell.settings.peers() > 1;
+        if is_swarm && cell.settings.policy.neighbours == 1 {
+            warnings.push(format!(
+                "warning: {}: with `policy.neighbours: 1` each peer hangs on one that came before it: who is between two \
+                 others uploads all that they exchange, and cuts them off when it goes (hint: 2 or more)",
+                cell.id
+            ));
+        }
         let hasty = |trial: &Trial| {
             let patience = trial.nodes.iter().filter(|node| node.to_complete).filter_map(|node| node.patience);
             let seconds = |ns| std::time::Duration::from_nanos(ns).as_secs_f64();

@@ -1,7 +1,9 @@
 //! One BitTorrent connection on a real socket: handshake, a task that reads, a task that writes.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -10,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 
+use super::uplink::Uplink;
 use super::web;
 use crate::swarm::NeighbourId;
 use crate::wire::geometry::{BLOCK, Block, Geometry};
@@ -81,12 +84,13 @@ impl Connection {
         rest: BytesMut,
         geometry: Geometry,
         incoming: &mpsc::Sender<Incoming>,
+        uplink: Rc<Uplink>,
     ) -> Self {
         let (from, socket) = stream.into_split();
         // Bounded by the protocol: the core hands over a few blocks at a time, and answers what comes in.
         let (to, queue) = mpsc::unbounded_channel();
         let read = tokio::task::spawn_local(read(id, from, rest, Decoder::new(geometry), incoming.clone()));
-        let write = tokio::task::spawn_local(write(id, socket, queue, incoming.clone()));
+        let write = tokio::task::spawn_local(write(id, socket, queue, incoming.clone(), uplink));
         Self { to, tasks: [read.abort_handle(), write.abort_handle()] }
     }
 
@@ -136,23 +140,48 @@ async fn write(
     mut socket: OwnedWriteHalf,
     mut queue: mpsc::UnboundedReceiver<Outgoing>,
     incoming: mpsc::Sender<Incoming>,
+    uplink: Rc<Uplink>,
 ) {
     let mut buffer = BytesMut::new();
-    while let Some(first) = queue.recv().await {
-        let mut next = Some(first);
+    let mut waiting = VecDeque::new();
+    loop {
+        if waiting.is_empty() {
+            let Some(first) = queue.recv().await else { return };
+            waiting.push_back(first);
+        }
+        while let Ok(more) = queue.try_recv() {
+            waiting.push_back(more);
+        }
+        let is_slow = uplink.is_slow();
+        if is_slow {
+            hasten(&mut waiting);
+        }
         let mut blocks = Vec::new();
-        while let Some(outgoing) = next {
+        let mut messages = 0;
+        // On a slow link one block at a time, so that the next request does not wait for a second one.
+        while (blocks.is_empty() || !is_slow)
+            && buffer.len() < WRITE_MAX
+            && let Some(outgoing) = waiting.pop_front()
+        {
             match outgoing {
                 Outgoing::Message(message) => message::encode(&message, &mut buffer),
                 Outgoing::Block(block, data) => {
+                    messages = buffer.len();
                     buffer.extend_from_slice(&message::encode_piece_header(block));
                     buffer.extend_from_slice(&data);
                     blocks.push(block.length());
                 }
             }
-            next = if buffer.len() < WRITE_MAX { queue.try_recv().ok() } else { None };
         }
-        if socket.write_all(&buffer).await.is_err() {
+        let written = if is_slow && !blocks.is_empty() {
+            match socket.write_all(&buffer[..messages]).await {
+                Ok(()) => uplink.write(&socket, &buffer[messages..]).await,
+                Err(error) => Err(error),
+            }
+        } else {
+            socket.write_all(&buffer).await
+        };
+        if written.is_err() {
             // The reading side sees the end too, and reports it.
             return;
         }
@@ -163,6 +192,26 @@ async fn write(
             }
         }
     }
+}
+
+/// Puts what is small and does not depend on blocks before those that wait: requests above all.
+fn hasten(waiting: &mut VecDeque<Outgoing>) {
+    let (small, rest): (Vec<Outgoing>, Vec<Outgoing>) = waiting.drain(..).partition(|outgoing| match outgoing {
+        Outgoing::Message(message) => match message {
+            Message::KeepAlive
+            | Message::Interested
+            | Message::NotInterested
+            | Message::Have(_)
+            | Message::Bitfield(_)
+            | Message::Request(_)
+            | Message::Cancel(_) => true,
+            // What was sent before a choke was asked for; what comes after an unchoke is new.
+            Message::Choke | Message::Unchoke | Message::Piece(..) => false,
+        },
+        Outgoing::Block(..) => false,
+    });
+    waiting.extend(small);
+    waiting.extend(rest);
 }
 
 /// Calls a peer and shakes hands.
@@ -240,4 +289,38 @@ async fn receive(stream: &mut TcpStream, expected: InfoHash) -> Result<(Handshak
         return Err(Refusal::Malformed(format!("handshake for `{}` instead of `{expected}`", theirs.info_hash)));
     }
     Ok((theirs, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_go_before_blocks_that_wait_and_choke_and_unchoke_stay_where_they_are() {
+        let geometry = Geometry::new(u64::from(BLOCK) * 4, BLOCK).unwrap();
+        let block = |number| {
+            let piece = geometry.all().nth(number).unwrap();
+            geometry.nth_block(piece, 0).unwrap()
+        };
+        let data = || Outgoing::Block(block(0), Bytes::from_static(&[0; 4]));
+        let message = Outgoing::Message;
+        let mut waiting = VecDeque::from([
+            message(Message::Unchoke),
+            data(),
+            message(Message::Interested),
+            message(Message::Choke),
+            data(),
+            message(Message::Request(block(1))),
+            message(Message::Cancel(block(1))),
+        ]);
+        hasten(&mut waiting);
+        let kinds: Vec<String> = waiting
+            .iter()
+            .map(|outgoing| match outgoing {
+                Outgoing::Message(message) => format!("{message:?}").split('(').next().unwrap_or("").to_owned(),
+                Outgoing::Block(..) => "block".to_owned(),
+            })
+            .collect();
+        assert_eq!(kinds, ["Interested", "Request", "Cancel", "Unchoke", "block", "Choke", "block"]);
+    }
 }

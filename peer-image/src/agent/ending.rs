@@ -7,8 +7,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::clock::Epoch;
 use super::report::Reporter;
+use super::uplink::Uplink;
 use crate::event::Leave;
-use crate::link::Gauge;
+
 use crate::node::{OnComplete, Stay};
 use crate::swarm::time::{Span, Timestamp};
 
@@ -24,7 +25,7 @@ pub struct Ending {
     /// Whether the node leaves of its own accord.
     leaves: bool,
     /// By whom its link's counters are told, and read.
-    counters: Option<(Rc<Reporter>, Rc<Gauge>)>,
+    counters: Option<(Rc<Reporter>, Rc<Uplink>)>,
 }
 
 impl Ending {
@@ -56,15 +57,15 @@ impl Ending {
     }
 
     /// Who tells of the link's counters when the node leaves.
-    pub fn count_by(&mut self, reporter: Rc<Reporter>, gauge: Rc<Gauge>) {
-        self.counters = Some((reporter, gauge));
+    pub fn count_by(&mut self, reporter: Rc<Reporter>, uplink: Rc<Uplink>) {
+        self.counters = Some((reporter, uplink));
     }
 
     /// Tells what the link has counted, of a node that leaves of its own accord: what it counts from then on is what its
     /// sockets still held. To be called just before it says that it left.
     pub async fn last_look(&self) {
-        if let Some((reporter, gauge)) = self.counters.as_ref().filter(|_| self.leaves) {
-            super::count(reporter, gauge).await;
+        if let Some((reporter, uplink)) = self.counters.as_ref().filter(|_| self.leaves) {
+            super::count(reporter, uplink).await;
         }
     }
 

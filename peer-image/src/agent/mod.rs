@@ -19,6 +19,7 @@
 //! | [`web`] | the little of HTTP that tracker, server and clients share |
 //! | [`http_server`], [`http_client`] | the two sides of client-server |
 //! | [`peer`], [`connection`] | the swarm core on real sockets |
+//! | [`uplink`] | keeps the queue of a slow upload link short |
 
 pub mod calibration;
 pub mod clock;
@@ -35,6 +36,7 @@ pub mod report;
 pub mod storage;
 pub mod surroundings;
 pub mod tracker;
+pub mod uplink;
 pub mod web;
 
 use std::process::ExitCode;
@@ -44,8 +46,9 @@ use self::clock::Epoch;
 use self::ending::Ending;
 use self::report::Reporter;
 use self::surroundings::Surroundings;
+use self::uplink::Uplink;
 use crate::event::{Counters, ErrorKind, Event, exit};
-use crate::link::{self, Gauge, LinkError};
+use crate::link::{self, LinkError};
 use crate::node::DRAIN;
 use crate::node::{Gate, NodeSpec, Role};
 
@@ -90,6 +93,8 @@ pub struct Started {
     pub tracker: std::net::IpAddr,
     /// Where the server is, if the gate knows one.
     pub server: Option<std::net::IpAddr>,
+    /// Its upload link, and what waits there.
+    pub uplink: Rc<Uplink>,
     /// The connection to the gate, kept so that the gate sees who is there.
     pub gate: gate::Seat,
 }
@@ -167,7 +172,7 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
     let shaped = link::shape(None, spec.link, &spec.congestion).await?;
     link::pin_neighbours(&shaped, spec.nodes).await?;
     reporter.emit(Event::Shaped(shaped.clone()));
-    let gauge = Rc::new(link::Gauge::new(&shaped).await?);
+    let uplink = Rc::new(Uplink::new(link::Gauge::new(&shaped).await?, &shaped));
     if spec.role == Role::Tracker {
         reporter.emit(Event::Kernel(host::kernel().await?));
     }
@@ -197,7 +202,7 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
                         }
                     };
                     let taken_part = async {
-                        let last_thing = async || count(&reporter, &gauge).await;
+                        let last_thing = async || count(&reporter, &uplink).await;
                         let stay = tokio::select! {
                             stay = gate::begin(epoch, &spec, &reporter, prepared.pieces(), last_thing) => stay,
                             why = ending.wait() => {
@@ -206,7 +211,7 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
                             }
                         };
                         ending.schedule(stay, spec.patience, epoch);
-                        ending.count_by(Rc::clone(&reporter), Rc::clone(&gauge));
+                        ending.count_by(Rc::clone(&reporter), Rc::clone(&uplink));
                         let (held, spread) = (Rc::clone(&reporter), gate::SPREAD * spec.nodes * 2);
                         tokio::task::spawn_local(async move {
                             tokio::time::sleep(spread).await;
@@ -214,13 +219,14 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
                         });
                         let tracker = std::net::SocketAddr::ip(&address);
                         let reporter = Rc::clone(&reporter);
-                        let started = Started { spec: spec.clone(), reporter, epoch, tracker, server, gate: seat };
+                        let (spec, uplink) = (spec.clone(), Rc::clone(&uplink));
+                        let started = Started { spec, reporter, epoch, tracker, server, uplink, gate: seat };
                         prepared.run(started, &mut ending).await
                     };
                     tokio::select! {
                         outcome = taken_part => outcome,
                         () = changed => unreachable!("it reports for ever"),
-                        () = count_on(&reporter, &gauge) => unreachable!("it counts for ever"),
+                        () = count_on(&reporter, &uplink) => unreachable!("it counts for ever"),
                         () = host::stay_awake(&reporter) => unreachable!("it watches for ever"),
                     }
                 }
@@ -235,9 +241,9 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
         surroundings.end(&reporter).await;
     }
     if ending.leaves() {
-        drain(&gauge).await;
+        drain(&uplink).await;
     }
-    count(&reporter, &gauge).await;
+    count(&reporter, &uplink).await;
     reporter.release();
     outcome
 }
@@ -289,23 +295,23 @@ impl Prepared {
 /// Time between two looks at the link's counters: what a link did over time, and what a node that is killed leaves.
 const COUNT_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 
-async fn count_on(reporter: &Reporter, gauge: &Gauge) {
+async fn count_on(reporter: &Reporter, uplink: &Uplink) {
     loop {
         tokio::time::sleep(COUNT_EVERY).await;
-        count(reporter, gauge).await;
+        count(reporter, uplink).await;
     }
 }
 
 /// Waits until nothing is left on its way out, at most [`DRAIN`]: connections were closed, and a node's network goes with its
 /// process, so that otherwise neighbours would not hear of it.
-async fn drain(gauge: &link::Gauge) {
+async fn drain(uplink: &Uplink) {
     /// Acknowledgements make the kernel send more, which takes a moment.
     const QUIET: u32 = 3;
     let drained = async {
         let mut quiet = 0;
         while quiet < QUIET {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            let backlog = gauge.read().await.map_or(0, |counters| counters.up.backlog);
+            let backlog = uplink.read().await.map_or(0, |counters| counters.up.backlog);
             quiet = if backlog == 0 { quiet + 1 } else { 0 };
         }
     };
@@ -313,8 +319,8 @@ async fn drain(gauge: &link::Gauge) {
     let _ = tokio::time::timeout(DRAIN, drained).await;
 }
 
-async fn count(reporter: &Reporter, gauge: &Gauge) {
-    match gauge.read().await {
+async fn count(reporter: &Reporter, uplink: &Uplink) {
+    match uplink.read().await {
         Ok(counters) => reporter.emit(Event::Counters(Counters { throttled: host::throttled(), ..counters })),
         Err(error) => reporter.emit(Event::Warning { message: format!("the link's counters cannot be read: {error}") }),
     }

@@ -18,11 +18,13 @@ use super::progress::Ledger;
 use super::report::Reporter;
 use super::storage::Storage;
 use super::tracker::METAINFO_PATH;
+use super::uplink::Uplink;
 use super::{Failure, Started, gate, web};
 use crate::content::Content;
 use crate::event::{Event, Leave};
 use crate::node::{Behaviour, Gate, NodeSpec, PEER_PORT, Role, TRACKER_PORT};
 use crate::seeds;
+use crate::swarm::lookout::{Admission, Engaged, Lookout};
 use crate::swarm::time::{Span, Timestamp};
 use crate::swarm::{Config, Input, NeighbourId, Output, Swarm};
 use crate::wire::announce::{self, Reply, Request};
@@ -35,9 +37,7 @@ use crate::wire::metainfo::{self, Metainfo};
 const INBOX: usize = 64;
 /// Time between two reports of progress.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-/// A peer without neighbours asks the tracker again after so long …
-const ALONE: Span = Span::seconds(2);
-/// … and one that the tracker did not answer after so long.
+/// A peer that the tracker did not answer asks it again after so long.
 const UNANSWERED: Span = Span::seconds(3);
 /// A goodbye to the tracker may take so long.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -114,7 +114,14 @@ impl Prepared {
             upload_rate: spec.link.map(|link| link.up),
             random: seeds::stream(spec.seed, &format!("swarm/{}", spec.name)),
         };
+        // A flash crowd is not one in the same microsecond; and first all are to have begun.
+        let spread = u64::try_from(gate::SPREAD.as_nanos()).expect("a short time") * u64::from(spec.nodes);
+        let wait = seeds::stream(spec.seed, &format!("announce/{}", spec.name)).below(spread.max(1));
+        let first = started.epoch.now() + Span(spread / 2 + wait);
+        let random = seeds::stream(spec.seed, &format!("lookout/{}", spec.name));
         let mut peer = Peer {
+            lookout: Lookout::new(spec.policy.neighbours, first, random),
+            uplink: started.uplink,
             swarm: Swarm::new(config, started.epoch.now()),
             ledger: Ledger::new(Rc::clone(&started.reporter)),
             tracker: SocketAddr::new(started.tracker, TRACKER_PORT),
@@ -129,7 +136,6 @@ impl Prepared {
             calling: BTreeSet::new(),
             answering: 0,
             next_id: 0,
-            next_announce: None,
             unannounced: Some(announce::Event::Started),
             newly_complete: false,
             _gate: started.gate,
@@ -175,6 +181,8 @@ struct Peer {
     own: Handshake,
     geometry: Geometry,
     swarm: Swarm,
+    lookout: Lookout,
+    uplink: Rc<Uplink>,
     storage: Storage,
     ledger: Ledger,
     incoming: mpsc::Sender<Incoming>,
@@ -185,7 +193,6 @@ struct Peer {
     /// Callers whose handshake is under way.
     answering: usize,
     next_id: u32,
-    next_announce: Option<Timestamp>,
     /// What the next announce is to say.
     unannounced: Option<announce::Event>,
     /// Complete, and the tracker does not know yet.
@@ -201,13 +208,11 @@ impl Peer {
         let (answers, mut answered) = mpsc::unbounded_channel::<Announced>();
         let mut tick = tokio::time::interval(REPORT_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // A flash crowd is not one in the same microsecond; and first all are to have begun.
-        let spread = u64::try_from(gate::SPREAD.as_nanos()).expect("a short time") * u64::from(self.spec.nodes);
-        let wait = seeds::stream(self.spec.seed, &format!("announce/{}", self.spec.name)).below(spread.max(1));
-        self.next_announce = Some(self.epoch.now() + Span(spread / 2 + wait));
         loop {
+            let now = self.epoch.now();
+            self.lookout.look(now, self.swarm.need(now));
             let wake = self.swarm.next_wake().map(|(at, _)| at);
-            let announce_at = self.next_announce;
+            let announce_at = self.lookout.next_ask();
             let epoch = self.epoch;
             tokio::select! {
                 biased;
@@ -220,8 +225,8 @@ impl Peer {
                     }
                 }
                 () = until(epoch, wake) => self.input(Input::Wake, ending)?,
-                Some(answer) = answered.recv() => self.heard_of_peers(answer),
-                accepted = listener.accept() => self.accepted(accepted).await,
+                Some(answer) = answered.recv() => self.heard_of_peers(answer, ending)?,
+                accepted = listener.accept() => self.accepted(accepted, ending).await?,
                 () = until(epoch, announce_at) => {
                     let event = self.unannounced.take();
                     self.announce(event, &answers);
@@ -268,7 +273,6 @@ impl Peer {
                         self.reporter.emit(Event::Rejected { from: gone.label.to_string(), reason });
                     }
                     self.input(Input::Disconnected(id), ending)?;
-                    self.look_around_if_alone();
                 }
             }
         }
@@ -349,17 +353,35 @@ impl Peer {
     // Connections.
 
     /// Neighbours, those to be among them.
-    fn engaged(&self) -> usize {
-        self.neighbours.len() + self.calling.len() + self.answering
+    fn engaged(&self) -> Engaged {
+        let called = self.neighbours.values().filter(|n| n.outgoing).count() + self.calling.len();
+        Engaged { all: self.neighbours.len() + self.calling.len() + self.answering, called }
     }
 
-    async fn accepted(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) {
+    /// Whether there is room, if need be made by parting from a neighbour that is of no use.
+    fn makes_room(&mut self, admission: Admission, ending: &mut Ending) -> Result<bool, Failure> {
+        match admission {
+            Admission::Welcome => Ok(true),
+            Admission::Refused => Ok(false),
+            Admission::Instead => {
+                let Some(id) = self.swarm.of_no_use(self.epoch.now()) else { return Ok(false) };
+                if let Some(gone) = self.neighbours.remove(&id) {
+                    self.ledger.parted(&gone.label);
+                }
+                self.input(Input::Disconnected(id), ending)?;
+                Ok(true)
+            }
+        }
+    }
+
+    async fn accepted(
+        &mut self,
+        accepted: io::Result<(TcpStream, SocketAddr)>,
+        ending: &mut Ending,
+    ) -> Result<(), Failure> {
         match accepted {
             Ok((stream, address)) => {
-                // It calls as many as the tracker names and takes half as many calls again, so that late comers
-                // find somebody who has room.
-                let most = self.spec.policy.neighbours as usize * 3 / 2;
-                if self.engaged() < most {
+                if self.makes_room(self.lookout.lets_in(self.engaged()), ending)? {
                     self.answering += 1;
                     let (own, incoming) = (self.own, self.incoming.clone());
                     tokio::task::spawn_local(connection::answer(stream, address, own, incoming));
@@ -367,6 +389,7 @@ impl Peer {
             }
             Err(error) => web::accept_failed(&self.reporter, &error).await,
         }
+        Ok(())
     }
 
     fn over_with(&mut self, address: SocketAddr, outgoing: bool) {
@@ -390,6 +413,13 @@ impl Peer {
             return Ok(());
         }
         let now = self.epoch.now();
+        let elsewhere = |n: &&Neighbour| n.peer_id == peer_id && n.address.ip() != address.ip();
+        if let Some(known) = self.neighbours.values().find(elsewhere) {
+            // A node keeps its address: somebody else goes by its name.
+            let reason = format!("its peer id is that of `{}` at `{}`", known.label, known.address);
+            self.reporter.emit(Event::Rejected { from: address.to_string(), reason });
+            return Ok(());
+        }
         if let Some((&old, known)) = self.neighbours.iter().find(|(_, n)| n.peer_id == peer_id) {
             // Two calls that crossed: both sides keep the one that the lower id made. Otherwise the peer came back,
             // and what is left of its earlier life goes.
@@ -405,7 +435,7 @@ impl Peer {
         let id = NeighbourId(self.next_id);
         self.next_id += 1;
         let label = peer_id.node_name().map_or_else(|| address.to_string(), ToOwned::to_owned).into();
-        let connection = Connection::start(id, stream, rest, self.geometry, &self.incoming);
+        let connection = Connection::start(id, stream, rest, self.geometry, &self.incoming, Rc::clone(&self.uplink));
         self.neighbours.insert(id, Neighbour { connection, peer_id, address, label, outgoing, since: now });
         self.input(Input::Connected(id), ending)
     }
@@ -434,7 +464,7 @@ impl Peer {
     }
 
     fn announce(&mut self, event: Option<announce::Event>, answers: &mpsc::UnboundedSender<Announced>) {
-        self.next_announce = None;
+        self.lookout.asked();
         let (tracker, request, answers) = (self.tracker, self.request(event), answers.clone());
         tokio::task::spawn_local(async move {
             // If nobody listens any more, the node is about to end.
@@ -442,12 +472,11 @@ impl Peer {
         });
     }
 
-    fn heard_of_peers(&mut self, answer: Announced) {
+    fn heard_of_peers(&mut self, answer: Announced, ending: &mut Ending) -> Result<(), Failure> {
+        let mut named = Vec::new();
         let wait = match answer {
             Ok(Reply::Peers(list)) => {
-                for peer in &list.peers {
-                    self.call(peer.address);
-                }
+                named = list.peers;
                 Span::seconds(u64::from(list.interval))
             }
             Ok(Reply::Failure(reason)) => {
@@ -459,25 +488,24 @@ impl Peer {
                 UNANSWERED
             }
         };
-        self.next_announce = Some(self.epoch.now() + wait);
-        self.look_around_if_alone();
-    }
-
-    /// Without neighbours, the tracker is asked again soon.
-    fn look_around_if_alone(&mut self) {
-        if self.engaged() == 0
-            && let Some(at) = self.next_announce
-        {
-            self.next_announce = Some(at.min(self.epoch.now() + ALONE));
+        self.lookout.answered(self.epoch.now(), wait);
+        for peer in &named {
+            self.call(peer.address, ending)?;
         }
+        Ok(())
     }
 
-    fn call(&mut self, address: SocketAddr) {
+    fn call(&mut self, address: SocketAddr, ending: &mut Ending) -> Result<(), Failure> {
         let known = self.neighbours.values().any(|n| n.address.ip() == address.ip());
-        if known || self.engaged() >= self.spec.policy.neighbours as usize || !self.calling.insert(address) {
-            return;
+        if known || self.calling.contains(&address) {
+            return Ok(());
         }
-        tokio::task::spawn_local(connection::call(address, self.own, self.incoming.clone()));
+        let admission = self.lookout.calls(self.engaged());
+        if self.makes_room(admission, ending)? {
+            self.calling.insert(address);
+            tokio::task::spawn_local(connection::call(address, self.own, self.incoming.clone()));
+        }
+        Ok(())
     }
 }
 

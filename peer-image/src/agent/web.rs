@@ -22,7 +22,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Data that the kernel takes beyond what is on the wire: little, so that what is queued can still be changed and
 /// what is counted as sent has nearly left.
-const UNSENT_MAX: u32 = 16 * 1024;
+pub const UNSENT_MAX: u32 = 16 * 1024;
 
 /// Sent data that nobody acknowledges for so long means that the other side is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(20);

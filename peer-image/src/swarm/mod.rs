@@ -14,11 +14,13 @@
 //! | `uploads` | what was asked of this peer, and who hears of new pieces when |
 //! | `superseed` | which pieces an initial seed reveals (BEP 16) |
 //! | `blame` | who sent a bad block |
+//! | [`lookout`] | when to ask the tracker again, whom to call and whom to let in |
 //! | `idle` | how long the upload link had nothing to send, and why |
 
 mod blame;
 mod choker;
 mod idle;
+pub mod lookout;
 mod neighbour;
 mod picker;
 mod pieces;
@@ -177,6 +179,8 @@ pub struct Swarm {
     super_seeding: bool,
     idle: IdleClock,
     waste: Waste,
+    /// When it last got a block that it needed.
+    fed_at: Timestamp,
     complete: bool,
     outbox: VecDeque<Output>,
 }
@@ -213,6 +217,7 @@ impl Swarm {
             blame: Blame::default(),
             idle,
             waste: Waste::default(),
+            fed_at: now,
             complete,
             outbox: VecDeque::new(),
         }
@@ -310,7 +315,7 @@ impl Swarm {
             Message::Choke => {
                 neighbour.is_choking = true;
                 for block in std::mem::take(&mut neighbour.outstanding) {
-                    neighbour.withdrawn.insert(block);
+                    neighbour.withdraw(block);
                     self.pieces.release(block, id);
                 }
                 self.pieces.forget_sole(id);
@@ -385,16 +390,17 @@ impl Swarm {
         if let Some(position) = position {
             neighbour.outstanding.remove(position);
         }
-        let asked = neighbour.withdrawn.remove(&block) || position.is_some();
+        let asked = position.is_some() || neighbour.was_withdrawn(block);
         match self.pieces.receive(block, id) {
             Receipt::Duplicate if asked => self.waste.duplicate += u64::from(block.length()),
             Receipt::Duplicate => self.waste.unrequested += u64::from(block.length()),
             Receipt::Needed { others, last } => {
+                self.fed_at = self.now;
                 self.outbox.push_back(Output::Store(block, data));
                 for &other in &others {
                     if let Some(neighbour) = self.neighbours.get_mut(&other) {
                         neighbour.outstanding.retain(|&asked| asked != block);
-                        neighbour.withdrawn.insert(block);
+                        neighbour.withdraw(block);
                         self.send(other, Message::Cancel(block));
                     }
                 }

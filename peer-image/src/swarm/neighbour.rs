@@ -1,6 +1,6 @@
 //! One connected neighbour, seen from here.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::rate::Rate;
 use super::time::{Span, Timestamp};
@@ -22,8 +22,8 @@ pub(super) struct Neighbour {
 
     /// Blocks asked of it, in order.
     pub(super) outstanding: VecDeque<Block>,
-    /// Blocks asked of it once and no longer: some may be on their way.
-    pub(super) withdrawn: BTreeSet<Block>,
+    /// Blocks asked of it and no longer, and how often: so many may be on their way.
+    pub(super) withdrawn: BTreeMap<Block, u32>,
     pub(super) down: Rate,
     /// When it last sent a block, or the oldest outstanding request was made.
     pub(super) last_block: Timestamp,
@@ -33,6 +33,8 @@ pub(super) struct Neighbour {
 
     /// Blocks that it asked for, in order.
     pub(super) queue: VecDeque<Block>,
+    /// How often it asked for a block that it was not offered.
+    pub(super) overreached: u32,
     /// Blocks handed to the shell and not yet sent.
     pub(super) sending: u32,
     /// When its socket last took a block, or the first of those in hand was handed over.
@@ -69,12 +71,13 @@ impl Neighbour {
             is_choking: true,
             is_interested: false,
             outstanding: VecDeque::new(),
-            withdrawn: BTreeSet::new(),
+            withdrawn: BTreeMap::new(),
             down: Rate::new(pace),
             last_block: now,
             snubbed: false,
             unchoked_at: now,
             queue: VecDeque::new(),
+            overreached: 0,
             sending: 0,
             moved: now,
             turn_piece: None,
@@ -89,6 +92,21 @@ impl Neighbour {
             revealed: None,
             shown: Vec::new(),
         }
+    }
+
+    /// Takes note that a block was asked of it and is not wanted any more.
+    pub(super) fn withdraw(&mut self, block: Block) {
+        *self.withdrawn.entry(block).or_default() += 1;
+    }
+
+    /// Whether a block that came was asked of it and then withdrawn: it is once for each time.
+    pub(super) fn was_withdrawn(&mut self, block: Block) -> bool {
+        let Some(times) = self.withdrawn.get_mut(&block) else { return false };
+        *times -= 1;
+        if *times == 0 {
+            self.withdrawn.remove(&block);
+        }
+        true
     }
 
     /// Whether it wants something, is choked, and may be given a free slot now.

@@ -145,7 +145,7 @@ impl Swarm {
         self.pieces.release(block, other);
         let slower = self.neighbours.get_mut(&other)?;
         slower.outstanding.retain(|&asked| asked != block);
-        slower.withdrawn.insert(block);
+        slower.withdraw(block);
         self.send(other, Message::Cancel(block));
         self.pieces.ask(block, id).then_some(block)
     }

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use super::lookout::Need;
 use super::pieces::BlockState;
 use super::*;
 use crate::node::{Choker as ChokerKind, Picker, Pipeline};
@@ -472,4 +473,57 @@ fn what_silent_neighbours_owe_is_soon_asked_of_another() {
             waited = wake(&mut shell);
         }
     }
+}
+
+/// Four pieces of one block each.
+fn small() -> Geometry {
+    Geometry::new(4 * u64::from(BLOCK), BLOCK).expect("a file")
+}
+
+#[test]
+fn who_lacks_a_source_knows_it_whether_neighbours_have_nothing_or_give_nothing() {
+    let geometry = small();
+    let mut shell = Shell::new(geometry, Policy::default(), Bitfield::empty(geometry), true, 1);
+    let need = |shell: &Shell| shell.swarm.need(Timestamp(shell.now));
+    assert_eq!(need(&shell), Need::Source, "nobody is there");
+    let empty = shell.connect();
+    assert_eq!(need(&shell), Need::Source, "who is there has nothing");
+    let seed = shell.connect();
+    shell.tell(Input::Message(seed, Message::Bitfield(Bitfield::full(geometry))));
+    assert_eq!(need(&shell), Need::Nothing);
+    shell.now += 10 * 1_000_000_000;
+    assert_eq!(need(&shell), Need::Source, "who has something gives nothing");
+    assert_eq!(shell.swarm.of_no_use(Timestamp(shell.now)), Some(empty));
+    shell.tell(Input::Message(empty, Message::Interested));
+    assert_eq!(shell.swarm.of_no_use(Timestamp(shell.now)), None, "each wants something of one that is there");
+
+    let mut complete = Shell::new(geometry, Policy::default(), Bitfield::full(geometry), true, 1);
+    assert_eq!(need(&complete), Need::Company);
+    let other = complete.connect();
+    assert_eq!(need(&complete), Need::Nothing);
+    assert_eq!(complete.swarm.of_no_use(Timestamp(1)), None, "it may want something yet");
+    assert_eq!(complete.swarm.of_no_use(Timestamp(2_000_000_000)), Some(other));
+}
+
+#[test]
+fn a_block_that_was_withdrawn_twice_was_asked_for_both_times() {
+    let mut neighbour = Neighbour::new(small(), 1, Timestamp(0));
+    let block = small().nth_block(small().all().next().expect("a piece"), 0).expect("a block");
+    neighbour.withdraw(block);
+    neighbour.withdraw(block);
+    assert_eq!([(); 3].map(|()| neighbour.was_withdrawn(block)), [true, true, false]);
+}
+
+#[test]
+fn requests_for_what_was_not_offered_are_ignored_until_they_are_more_than_any_pipeline_holds() {
+    let geometry = small();
+    let block = geometry.nth_block(geometry.all().next().expect("a piece"), 0).expect("a block");
+    let mut shell = Shell::new(geometry, Policy::default(), Bitfield::empty(geometry), true, 1);
+    let eager = shell.connect();
+    for _ in 0..512 {
+        shell.tell(Input::Message(eager, Message::Request(block)));
+    }
+    assert!(shell.banned.is_empty(), "it is an honest client that does not look");
+    shell.tell(Input::Message(eager, Message::Request(block)));
+    assert_eq!(shell.banned, [eager].into());
 }

@@ -32,6 +32,9 @@ const PASSED_OVER: Span = Span::seconds(1);
 /// Most blocks that one neighbour may have asked for; more are ignored, as BEP 3 allows.
 const QUEUE_MAX: usize = 512;
 
+/// So many requests for blocks that were never offered are ignored; who makes more is banned: what a pipeline may hold.
+const OVERREACHED_MAX: u32 = 512;
+
 /// A neighbour for whom a new piece changes nothing at once hears of it this much later at the latest.
 const TELL_WITHIN: Span = Span::millis(500);
 
@@ -47,7 +50,12 @@ impl Swarm {
         let has = self.pieces.have().has(block.piece());
         let Some(neighbour) = self.neighbours.get_mut(&id) else { return };
         if !has {
-            self.outbox.push_back(Output::Ban(id, format!("asked for a block never offered: {block}")));
+            // An honest client may take over pieces without a look at who has them; nobody does for ever.
+            neighbour.overreached += 1;
+            if neighbour.overreached > OVERREACHED_MAX {
+                let reason = format!("asked for {} blocks never offered, the last {block}", neighbour.overreached);
+                self.outbox.push_back(Output::Ban(id, reason));
+            }
             return;
         }
         if !neighbour.has_asked {

@@ -4,8 +4,8 @@
 //! whatever is announced: nobody is listed twice, neither an address nor a peer id; and nobody beyond
 //! [`Limits::members`] is listed at all, so that memory is bounded.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::seeds::Stream;
@@ -15,8 +15,14 @@ use crate::wire::handshake::{InfoHash, PeerId};
 /// How many peers a reply names if the request does not say (as common trackers do).
 pub const NUMWANT: u32 = 50;
 
-/// After so many intervals without an announce a peer is taken to be gone.
+/// After so many intervals without an announce a peer is taken to be gone …
 const PATIENCE: u64 = 3;
+
+/// … but not within so many seconds: libtorrent and qBittorrent announce every 300 s, whatever interval they are told.
+const PATIENCE_LEAST: u64 = 600;
+
+/// So many whom a peer was named are remembered, and then it may be named them again.
+const NAMED_MAX: usize = 256;
 
 /// What the tracker allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,12 +53,14 @@ pub struct Tracker {
     addresses: BTreeMap<PeerId, SocketAddr>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Member {
     id: PeerId,
     complete: bool,
     /// When it last announced, nanoseconds on the caller's clock.
     seen: u64,
+    /// Whom it was named since it started, or since it had been named all of them: who asks again wants others.
+    named: BTreeSet<SocketAddr>,
 }
 
 impl Tracker {
@@ -73,7 +81,7 @@ impl Tracker {
         self.expire(now);
         // A socket that takes both families sees IPv4 mapped into IPv6; nobody else could connect to that.
         let address = SocketAddr::new(from.to_canonical(), request.port);
-        self.remove_address(address);
+        let before = self.remove_address(address).filter(|before| before.id == request.peer_id);
         self.remove_id(request.peer_id);
         let peers = if request.event == Some(Event::Stopped) {
             Vec::new()
@@ -86,8 +94,11 @@ impl Tracker {
             }
             let complete = request.left == 0;
             let wanted = request.numwant.unwrap_or(NUMWANT).min(self.limits.reply);
-            let peers = self.choose(wanted as usize, complete, random);
-            self.members.insert(address, Member { id: request.peer_id, complete, seen: now });
+            // Who starts knows nobody.
+            let before = before.filter(|_| request.event != Some(Event::Started));
+            let mut named = before.map(|before| before.named).unwrap_or_default();
+            let peers = self.choose(wanted as usize, complete, &mut named, random);
+            self.members.insert(address, Member { id: request.peer_id, complete, seen: now, named });
             self.addresses.insert(request.peer_id, address);
             peers
         };
@@ -106,32 +117,39 @@ impl Tracker {
         (count(true), count(false))
     }
 
-    /// Up to `wanted` members, uniformly at random; a seed has no use for other seeds.
-    fn choose(&self, wanted: usize, no_seeds: bool, random: &mut Stream) -> Vec<Peer> {
+    /// Up to `wanted` members, uniformly at random of those that were not `named` before, and then of the others; a seed
+    /// has no use for other seeds.
+    fn choose(
+        &self,
+        wanted: usize,
+        no_seeds: bool,
+        named: &mut BTreeSet<SocketAddr>,
+        random: &mut Stream,
+    ) -> Vec<Peer> {
         let useful = self.members.iter().filter(|(_, member)| !(no_seeds && member.complete));
-        let mut peers: Vec<Peer> = useful.map(|(&address, member)| Peer { address, id: Some(member.id) }).collect();
-        let wanted = wanted.min(peers.len());
-        // The first steps of a shuffle, as many as are wanted.
-        for to in 0..wanted {
-            let rest = (peers.len() - to) as u64;
-            let from = to + usize::try_from(random.below(rest)).expect("below a length");
-            peers.swap(to, from);
+        let useful = useful.map(|(&address, member)| Peer { address, id: Some(member.id) });
+        let (mut others, mut peers): (Vec<Peer>, Vec<Peer>) = useful.partition(|peer| named.contains(&peer.address));
+        draw(&mut peers, wanted, random);
+        if peers.len() < wanted || named.len() + peers.len() > NAMED_MAX {
+            named.clear();
         }
-        peers.truncate(wanted);
+        draw(&mut others, wanted - peers.len(), random);
+        peers.extend(others);
+        named.extend(peers.iter().map(|peer| peer.address));
         peers
     }
 
     fn expire(&mut self, now: u64) {
-        let patience = PATIENCE * u64::from(self.limits.interval) * 1_000_000_000;
+        let patience = (PATIENCE * u64::from(self.limits.interval)).max(PATIENCE_LEAST) * 1_000_000_000;
         let gone = |member: &Member| now.saturating_sub(member.seen) > patience;
         self.members.retain(|_, member| !gone(member));
         self.addresses.retain(|_, address| self.members.contains_key(address));
     }
 
-    fn remove_address(&mut self, address: SocketAddr) {
-        if let Some(member) = self.members.remove(&address) {
-            self.addresses.remove(&member.id);
-        }
+    fn remove_address(&mut self, address: SocketAddr) -> Option<Member> {
+        let member = self.members.remove(&address)?;
+        self.addresses.remove(&member.id);
+        Some(member)
     }
 
     fn remove_id(&mut self, id: PeerId) {
@@ -141,10 +159,20 @@ impl Tracker {
     }
 }
 
+/// Keeps up to `wanted` of them, uniformly at random.
+fn draw(peers: &mut Vec<Peer>, wanted: usize, random: &mut Stream) {
+    let wanted = wanted.min(peers.len());
+    // The first steps of a shuffle, as many as are wanted.
+    for to in 0..wanted {
+        let rest = (peers.len() - to) as u64;
+        let from = to + usize::try_from(random.below(rest)).expect("below a length");
+        peers.swap(to, from);
+    }
+    peers.truncate(wanted);
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -228,16 +256,36 @@ mod tests {
     }
 
     #[test]
-    fn who_stops_or_is_silent_for_three_intervals_is_gone() {
+    fn who_asks_again_is_named_others_until_it_was_named_all_and_who_starts_anew_knows_nobody() {
+        for wanted in [1, 2, 3, 7] {
+            let (mut tracker, mut random) = tracker(12, 0);
+            let ask = Request { numwant: Some(wanted), ..request(20, 1) };
+            let mut told = BTreeSet::new();
+            for _ in 0..12_u32.div_ceil(wanted) {
+                told.extend(hosts(tracker.announce(0, host(20), &ask, &mut random)));
+            }
+            assert_eq!(told, (1..=12).collect(), "{wanted} at a time");
+            let start = Request { event: Some(Event::Started), ..ask };
+            let named = hosts(tracker.announce(0, host(20), &start, &mut random));
+            assert_eq!(named.len(), wanted as usize);
+            assert_eq!(tracker.members[&SocketAddr::new(host(20), 6881)].named.len(), wanted as usize);
+        }
+    }
+
+    #[test]
+    fn who_stops_or_is_silent_for_ten_minutes_or_three_intervals_is_gone() {
         let (mut tracker, mut random) = tracker(3, 0);
         let stop = Request { event: Some(Event::Stopped), ..request(1, 1) };
         let reply = list(tracker.announce(0, host(1), &stop, &mut random));
         assert_eq!((reply.peers.len(), reply.incomplete), (0, Some(2)));
-        let reply = tracker.announce(180 * SECOND, host(2), &request(2, 1), &mut random);
-        assert_eq!(hosts(reply), [3].into(), "exactly three intervals are not too many");
-        let reply = tracker.announce(180 * SECOND + 1, host(2), &request(2, 1), &mut random);
+        let reply = tracker.announce(600 * SECOND, host(2), &request(2, 1), &mut random);
+        assert_eq!(hosts(reply), [3].into(), "exactly ten minutes are not too many");
+        let reply = tracker.announce(600 * SECOND + 1, host(2), &request(2, 1), &mut random);
         assert_eq!(hosts(reply), [].into());
         assert_eq!(tracker.counts(), (0, 1));
+        tracker.limits.interval = 300;
+        let reply = tracker.announce(1500 * SECOND, host(3), &request(3, 1), &mut random);
+        assert_eq!(hosts(reply), [2].into(), "three intervals of five minutes are not over");
     }
 
     #[test]

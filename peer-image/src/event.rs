@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::node::{Alteration, NodeSpec, Role};
+use crate::node::{Alteration, Link, NodeSpec, Role};
 
 /// Version of this schema; readers refuse a newer one. 2 added `calibrated`, `host` and `stalled`; 3 stays, `changed`
 /// and which pieces a node has.
@@ -40,16 +40,23 @@ pub enum Event {
         agent: String,
         /// What the node was told.
         spec: Box<NodeSpec>,
-        /// `/proc/sys/kernel/random/boot_id`: equal ids share a clock.
+        /// `/proc/sys/kernel/random/boot_id`: with the time namespace it names the clock.
         boot_id: String,
         /// Kernel release.
         kernel: String,
+        /// `/proc/self/ns/time`: processes with equal boot ids and equal time namespaces share a clock. Empty where the
+        /// kernel has none.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        time_namespace: String,
+        /// Processors that the node may use (`sched_getaffinity`); none in logs that do not have it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        processors: Option<u32>,
     },
     /// The link as the kernel took it, read back.
     Shaped(Shaped),
     /// Connected to the gate, listening, waiting.
     Ready {
-        /// Estimated clock of the gate minus own clock, ns; 0 where the clock is shared.
+        /// Estimated clock of the gate minus own clock, ns; 0 where the clock is shared and the estimate agrees.
         offset: i64,
         /// Half the round trip of the best estimate, ns; 0 where the clock is shared.
         offset_error: u64,
@@ -220,7 +227,7 @@ pub struct Idle {
     pub unrequested: u64,
 }
 
-/// What the link's queues counted since they were made.
+/// What the link's queues counted since they were made, and how long the node was without a processor.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Counters {
@@ -228,9 +235,14 @@ pub struct Counters {
     pub up: Queue,
     /// Download.
     pub down: Queue,
-    /// Time for which the kernel kept the node's control group off the processors, ns; none where it does not say.
+    /// Time for which the kernel kept the node's control group off the processors, and those above it that the node can see,
+    /// added up, ns; none where it does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttled: Option<u64>,
+    /// Time for which the node's threads were ready to run and waited for a processor, ns (`/proc/self/task/*/schedstat`);
+    /// none where the kernel does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited: Option<u64>,
 }
 
 /// What one queue counted.
@@ -258,6 +270,9 @@ pub struct Calibration {
     pub up: Carried,
     /// Download.
     pub down: Carried,
+    /// The link that was tried, if not the node's own: rates that it gets later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<Link>,
 }
 
 /// Payload of one connection over a time in which its link was never without work.
@@ -296,12 +311,16 @@ pub struct Kernel {
     pub neighbours: Option<(u32, u32)>,
 }
 
-/// What a host has done since it booted, all processors together. Ratios of differences are what counts.
+/// What a host has done since it booted, all processors together that the tracker's node may use. Ratios of differences are
+/// what counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Host {
-    /// Processors.
+    /// Processors of the host.
     pub cpus: u32,
+    /// How many of them the tracker's node may use, if not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usable: Option<u32>,
     /// Processor time in all, ticks (`/proc/stat`, proc(5)).
     pub total: u64,
     /// Idle, or waiting for a disk.

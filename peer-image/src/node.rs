@@ -84,6 +84,23 @@ impl NodeSpec {
             None => (self.stays.len(), Stay::default()),
         }
     }
+
+    /// The most that its link is to carry later, each direction by itself, if that is more than its own rates in one.
+    #[must_use]
+    pub fn fastest_later(&self) -> Option<Link> {
+        fastest_later(self.link?, &self.changes)
+    }
+}
+
+/// The most that a link is to carry by its changes, each direction by itself, if that is more than its own rates in one.
+#[must_use]
+pub fn fastest_later(link: Link, changes: &[Change]) -> Option<Link> {
+    let rates = changes.iter().filter_map(|change| match change.what {
+        Alteration::Rates(rates) => Some(rates),
+        Alteration::Cut | Alteration::Mend | Alteration::Silent | Alteration::Answering => None,
+    });
+    let most = rates.fold(link, |most, it| Link { up: most.up.max(it.up), down: most.down.max(it.down) });
+    (most != link).then_some(most)
 }
 
 /// What happens to a node's surroundings at a planned moment.

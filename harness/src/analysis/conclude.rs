@@ -9,6 +9,7 @@ use super::churn;
 use super::findings;
 use super::flows;
 use super::lives::{self, Observed};
+use super::load;
 use super::metrics::{ChurnRow, ChurnStatus, Measured, PeerOutcome, PeerRow, TrialOutcome, TrialRow, Verdict};
 use super::peers;
 use super::statistics::{jain, mean, median, most, reached};
@@ -105,7 +106,8 @@ fn trial_row(
         let counters = peers::counters(observed.node(&node.name));
         counters.up.drops + counters.down.drops
     };
-    let host = validity::host_load(observed, horizon);
+    let host = load::host_load(observed, horizon);
+    let delays = trial.nodes.iter().filter_map(|node| load::run_delay(observed, &node.name, horizon));
     // Over all links the bytes up are the bytes down; the download side has all of a peer's file bytes in it.
     let carried = total(peers, |peer| peer.link_down_bytes);
     let received = peers.iter().filter(|peer| peer.down_bytes > 0);
@@ -163,6 +165,7 @@ fn trial_row(
         host_softirq_max_share: host.softirq_max,
         host_steal_share: host.steal,
         cpu_pressure_share: host.cpu_pressure,
+        run_delay_max_share: delays.reduce(f64::max),
         memory_pressure_share: host.memory_pressure,
         memory_available_min_bytes: host.memory_available_min,
         link_drops: trial.nodes.iter().map(drops).sum(),
@@ -171,6 +174,7 @@ fn trial_row(
         churn_planned: count(churn),
         churn_executed: count(&executed),
         churn_failed: churn.iter().filter(|row| row.status == ChurnStatus::Failed).map(|_| 1).sum(),
+        churn_missing: churn.iter().filter(|row| row.status == ChurnStatus::Missing).map(|_| 1).sum(),
         churn_late_p50_s: median(&late_of(&executed, |row| row.actor == "controller")),
         churn_late_max_s: most(&late_of(&executed, |_| true)),
         rejoins: peers.iter().map(|peer| peer.rejoins).sum(),
@@ -234,8 +238,11 @@ fn capacity_shares(architecture: Architecture, trial: &Trial, observed: &Observe
 fn link_error(trial: &Trial, observed: &Observed) -> Option<f64> {
     let errors =
         trial.nodes.iter().filter_map(|node| Some((node.link?, observed.node(&node.name)))).flat_map(|(link, log)| {
-            let tried = log.lives.iter().filter_map(|life| life.calibrated);
-            tried.flat_map(move |it| [(link.up, it.up), (link.down, it.down)])
+            let tried = log.lives.iter().flat_map(|life| &life.calibrated);
+            tried.flat_map(move |it| {
+                let link = it.link.unwrap_or(link);
+                [(link.up, it.up), (link.down, it.down)]
+            })
         });
     let errors = errors.map(|(rate, carried)| (carried.link_rate().unwrap_or(0.0) / rate as f64 - 1.0).abs());
     errors.reduce(f64::max)
@@ -307,10 +314,11 @@ fn share(part: f64, whole: f64) -> Option<f64> {
 
 /// From the trial's first line to the common start, seconds.
 fn launch(trial: &Trial, observed: &Observed) -> Option<f64> {
-    let (begun, boot_id) = observed.begun.as_ref()?;
+    let (begun, boot_id, time_namespace) = observed.begun.as_ref()?;
     let tracker = trial.nodes.iter().find(|node| node.role == Role::Tracker)?;
-    let gate = observed.node(&tracker.name).lives.first()?.boot_id.as_ref()?;
-    let shares_clock = gate == boot_id && !boot_id.is_empty();
+    let gate = observed.node(&tracker.name).lives.first()?;
+    let same = gate.boot_id.as_ref() == Some(boot_id) && gate.time_namespace == *time_namespace;
+    let shares_clock = same && !boot_id.is_empty();
     let ns = observed.gate_open.filter(|_| shares_clock)?.checked_sub(*begun)?;
     Some(ns as f64 / 1e9)
 }

@@ -22,8 +22,6 @@ pub const PAYLOAD_RATIO: f64 = 0.985;
 pub const HEAD_START: f64 = 0.01;
 /// Largest lateness of a departure or return that is not worth a word, seconds.
 pub const CHURN_LATE_S: f64 = 0.5;
-/// Largest error of a node's clock that is not worth a word, seconds.
-pub const CLOCK_ERROR_S: f64 = 0.010;
 /// Largest coefficient of variation of a cell's times that is not worth a word.
 pub const VARIATION: f64 = 0.05;
 /// The MTU that the payload share is derived for, bytes.
@@ -124,11 +122,6 @@ pub enum What {
     /// Nodes did not begin together.
     StartSkew {
         /// Lateness of the last, seconds.
-        max: f64,
-    },
-    /// Nodes' clocks are known only so well.
-    ClockError {
-        /// The largest error, seconds.
         max: f64,
     },
     /// Queues dropped packets.
@@ -233,7 +226,6 @@ impl What {
             | Self::Death { .. }
             | Self::Mtu { .. }
             | Self::StartSkew { .. }
-            | Self::ClockError { .. }
             | Self::Drops { .. }
             | Self::Duplicates { .. }
             | Self::Unreadable { .. }
@@ -274,7 +266,6 @@ impl fmt::Display for What {
             Self::StartSkew { max } => {
                 write!(f, "the last node began {:.1} ms after the common start", max * 1e3)
             }
-            Self::ClockError { max } => write!(f, "a node's clock is known to within {:.1} ms only", max * 1e3),
             Self::Drops { drops, links, worst, direction, worst_drops } => {
                 write!(f, "{drops} packets dropped on {links} links, most on `{worst}`'s {direction} ({worst_drops})")
             }
@@ -320,7 +311,7 @@ pub(super) fn of_trial(
     results(row, &mut found);
     deaths(trial, observed, &mut found);
     links(trial, observed, &mut found);
-    clocks(row, peers, &mut found);
+    clocks(row, &mut found);
     bytes(row, peers, &mut found);
     log(observed, &mut found);
     departures(row, churn, &mut found);
@@ -385,13 +376,9 @@ fn links(trial: &Trial, observed: &Observed, found: &mut Vec<What>) {
     }
 }
 
-fn clocks(row: &TrialRow, peers: &[PeerRow], found: &mut Vec<What>) {
+fn clocks(row: &TrialRow, found: &mut Vec<What>) {
     if let Some(max) = row.start_skew_max_s.filter(|max| *max > START_SKEW_S) {
         found.push(What::StartSkew { max });
-    }
-    let error = peers.iter().filter_map(|peer| peer.clock_error_s).fold(0.0, f64::max);
-    if error > CLOCK_ERROR_S {
-        found.push(What::ClockError { max: error });
     }
 }
 

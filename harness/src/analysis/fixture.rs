@@ -303,9 +303,10 @@ impl Log {
             let at = GO + (seconds * 1e9 * (1.0 - 0.01 * (peers.len() - 1 - i) as f64)) as u64;
             let mut down = BTreeMap::from([("server".to_owned(), from_server)]);
             let mut up = BTreeMap::new();
-            if p2p {
-                down.insert("others".to_owned(), size - from_server);
-                up.insert("others".to_owned(), size - from_server);
+            if p2p && peers.len() > 1 {
+                let (next, before) = (peers[(i + 1) % peers.len()], peers[(i + peers.len() - 1) % peers.len()]);
+                down.insert(before.name.clone(), size - from_server);
+                up.insert(next.name.clone(), size - from_server);
             }
             let pieces = u32::try_from(size / u64::from(trial.file.piece)).unwrap();
             let idle = Idle { uninterested: S, choked: S / 2, unrequested: S / 4 };
@@ -382,6 +383,8 @@ impl Writer<'_> {
             spec: Box::new(spec),
             boot_id: "one-host".to_owned(),
             kernel: "6.18.0".to_owned(),
+            time_namespace: String::new(),
+            processors: None,
         })
     }
 
@@ -422,6 +425,6 @@ impl Writer<'_> {
 
     pub(crate) fn counters(&mut self, mono: u64, drops: u64) -> &mut Self {
         let up = Queue { bytes: 1_000_000, packets: 1_000, drops, backlog: 0, rate: 0 };
-        self.at(mono, NodeEvent::Counters(Counters { up, down: Queue { drops: 0, ..up }, throttled: None }))
+        self.at(mono, NodeEvent::Counters(Counters { up, down: Queue { drops: 0, ..up }, ..Counters::default() }))
     }
 }

@@ -237,7 +237,7 @@ mod tests {
 
     fn counters(up: u64, down: u64) -> NodeEvent {
         let queue = |bytes| Queue { bytes, ..Queue::default() };
-        NodeEvent::Counters(Counters { up: queue(up), down: queue(down), throttled: None })
+        NodeEvent::Counters(Counters { up: queue(up), down: queue(down), ..Counters::default() })
     }
 
     #[test]

@@ -3,13 +3,13 @@
 //! A node that comes back starts a new life: its lines are numbered from 0 again, and its counters start at 0.
 //! What a node counts is therefore summed over its lives; a life that was killed counts as far as it had reported.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use peer_image::event::{
     Calibration, Counters, ErrorKind, Event as NodeEvent, Host, Idle, Leave, Progress, Queue, Record as NodeRecord,
     Shaped,
 };
-use peer_image::node::Alteration;
+use peer_image::node::{Alteration, Link};
 
 use crate::events::record::{Event, Line, Outcome, Record};
 use crate::plan::Action;
@@ -25,8 +25,8 @@ pub struct Observed {
     pub skipped: Vec<Skipped>,
     /// The common start on the gate's clock, ns, if the gate's line is there.
     pub gate_open: Option<u64>,
-    /// When the controller began, on its own clock, ns, and which machine's clock that is: its boot id.
-    pub begun: Option<(u64, String)>,
+    /// When the controller began, on its own clock, ns, and which clock that is: boot id and time namespace.
+    pub begun: Option<(u64, String, String)>,
     /// Its last line, on the same clock, ns.
     pub ended: Option<u64>,
     /// Which attempt at its trial it is, from 1.
@@ -60,8 +60,10 @@ pub struct NodeLog {
 /// One life of a node's process.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Life {
-    /// Where it ran, from its first line: nodes with equal boot ids share a clock.
+    /// Where it ran, from its first line: nodes with equal boot ids and time namespaces share a clock.
     pub boot_id: Option<String>,
+    /// Its time namespace; empty where the kernel or the log has none.
+    pub time_namespace: String,
     /// The link as the kernel took it.
     pub shaped: Option<Shaped>,
     /// Its clock against the gate's: (offset, error), ns.
@@ -88,10 +90,12 @@ pub struct Life {
     pub counters: Option<Counters>,
     /// Bytes that its link had carried as they grew: (own clock ns, up, down).
     pub carried: Vec<(u64, u64, u64)>,
-    /// Rates of its link that the kernel reported while its role ran: (up, down), bit/s.
-    pub rates: BTreeSet<(u64, u64)>,
+    /// Rates of its link as the kernel reported them while its role ran: own clock, ns, and which.
+    pub rates: Vec<(u64, Link)>,
+    /// Time for which it was ready to run and waited for a processor, as it grew: (own clock ns, ns).
+    pub waited: Vec<(u64, u64)>,
     /// What its link carried before the gate opened.
-    pub calibrated: Option<Calibration>,
+    pub calibrated: Vec<Calibration>,
     /// How long its process stood still, each time, ns.
     pub stalls: Vec<u64>,
     /// Neighbours that it cut off: (neighbour, reason).
@@ -237,9 +241,9 @@ impl Observed {
         self.next_controller_seq = self.next_controller_seq.max(record.seq + 1);
         self.ended = Some(record.mono);
         match record.event.clone() {
-            Event::Trial { attempt, boot_id, .. } => {
+            Event::Trial { attempt, boot_id, time_namespace, .. } => {
                 self.attempt = attempt;
-                self.begun = Some((record.mono, boot_id));
+                self.begun = Some((record.mono, boot_id, time_namespace));
             }
             Event::Phase { .. } => {}
             Event::Acted { node, action, planned, actual, done, error } => {
@@ -279,7 +283,10 @@ impl Observed {
     pub fn go(&self, node: &str, life: &Life) -> Option<u64> {
         let own = life.started.map(|started| started.go);
         let other = || {
-            let same_clock = |other: &&Life| other.boot_id.is_some() && other.boot_id == life.boot_id;
+            let same_clock = |other: &&Life| {
+                let same = other.boot_id == life.boot_id && other.time_namespace == life.time_namespace;
+                same && other.boot_id.is_some()
+            };
             self.node(node).lives.iter().filter(same_clock).find_map(|other| Some(other.started?.go))
         };
         let gate = || self.gate_open?.checked_add_signed(life.ready?.0.checked_neg()?);
@@ -290,11 +297,14 @@ impl Observed {
 impl Life {
     fn event(&mut self, mono: u64, event: &NodeEvent) {
         match event {
-            NodeEvent::Boot { boot_id, .. } => self.boot_id = Some(boot_id.clone()),
+            NodeEvent::Boot { boot_id, time_namespace, .. } => {
+                self.boot_id = Some(boot_id.clone());
+                self.time_namespace.clone_from(time_namespace);
+            }
             NodeEvent::Shaped(shaped) => self.shaped = Some(shaped.clone()),
             NodeEvent::Ready { offset, offset_error } => self.ready = Some((*offset, *offset_error)),
             NodeEvent::GateOpen { .. } | NodeEvent::Host(_) | NodeEvent::Kernel(_) => {}
-            NodeEvent::Calibrated(calibration) => self.calibrated = Some(*calibration),
+            NodeEvent::Calibrated(calibration) => self.calibrated.push(*calibration),
             NodeEvent::Stalled { ns } => self.stalls.push(*ns),
             NodeEvent::Started { go, planned, late, rejoined, pieces } => {
                 let (go, planned, late) = (*go, *planned, *late);
@@ -335,8 +345,10 @@ impl Life {
         self.counters = Some(counters);
         self.carried.push((mono, counters.up.bytes, counters.down.bytes));
         if counters.up.rate > 0 {
-            self.rates.insert((counters.up.rate, counters.down.rate));
+            let rates = Link { up: counters.up.rate, down: counters.down.rate };
+            self.rates.push((mono, rates));
         }
+        self.waited.extend(counters.waited.map(|ns| (mono, ns)));
     }
 
     /// What its link counted while its role ran. Of a life that told it only once all is taken, for want of better.
@@ -351,7 +363,8 @@ impl Life {
             ..last
         };
         let throttled = last.throttled.map(|ns| ns.saturating_sub(before.throttled.unwrap_or(0)));
-        Some(Counters { up: less(last.up, before.up), down: less(last.down, before.down), throttled })
+        let waited = last.waited.map(|ns| ns.saturating_sub(before.waited.unwrap_or(0)));
+        Some(Counters { up: less(last.up, before.up), down: less(last.down, before.down), throttled, waited })
     }
 
     /// Idle upload time up to a moment of its own clock: (uninterested, choked, unrequested), seconds. Between two

@@ -308,6 +308,8 @@ pub struct TrialRow {
     pub host_steal_share: Option<f64>,
     /// Share of the time until D in which some process waited for a processor.
     pub cpu_pressure_share: Option<f64>,
+    /// The largest share of five seconds in which one node was ready to run and waited for a processor: `counters.waited`.
+    pub run_delay_max_share: Option<f64>,
     /// The same for memory.
     pub memory_pressure_share: Option<f64>,
     /// The least memory that the host had left.
@@ -322,6 +324,8 @@ pub struct TrialRow {
     pub churn_executed: u32,
     /// Those that were tried and failed.
     pub churn_failed: u32,
+    /// Those of which the log has no trace.
+    pub churn_missing: u32,
     /// The median lateness of those of the executed ones that the controller carried out.
     pub churn_late_p50_s: Option<f64>,
     /// The largest lateness of all.

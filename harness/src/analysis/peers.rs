@@ -149,6 +149,7 @@ pub(super) fn counters(log: &NodeLog) -> Counters {
         up: add(sum.up, next.up),
         down: add(sum.down, next.down),
         throttled: next.throttled.map(|ns| ns + sum.throttled.unwrap_or(0)).or(sum.throttled),
+        waited: next.waited.map(|ns| ns + sum.waited.unwrap_or(0)).or(sum.waited),
     })
 }
 

@@ -6,19 +6,22 @@
 
 use std::fmt;
 
-use peer_image::event::{Host, Leave};
+use peer_image::event::Leave;
 use peer_image::node::{Alteration, DRAIN, Link, Role};
 
 use super::checks::apart;
+use super::conclude::since;
 use super::findings::Direction;
+use super::identity;
 use super::lives::{Life, NodeLog, Observed};
-use super::metrics::TrialRow;
+use super::load::{self, STRETCH_S};
+use super::metrics::{TrialOutcome, TrialRow};
 use super::peers;
 use crate::events::record::Outcome;
 use crate::plan::{Action, How, Node, Trial, Validity};
 
-/// A host's load is judged over stretches of this length, seconds; over the whole transfer if that is shorter.
-const STRETCH_S: f64 = 5.0;
+/// How far the clocks of a plan and of a look at a link may be apart, seconds.
+const CLOCKS_S: f64 = 0.1;
 /// What a link may carry beyond its rate: the full bucket at the start, two looks at its counters apart from their
 /// clock readings. Bytes, and a share.
 const HEAD_START: f64 = 256.0 * 1024.0;
@@ -90,6 +93,15 @@ pub enum Invalid {
         /// For so long, seconds.
         seconds: f64,
     },
+    /// A node was ready to run and waited for a processor.
+    Waited {
+        /// The node.
+        node: String,
+        /// In this share of a stretch.
+        share: f64,
+        /// Its limit.
+        limit: f64,
+    },
     /// A node's process stood still.
     Stalled {
         /// The node.
@@ -140,6 +152,31 @@ pub enum Invalid {
     NeighboursFull {
         /// How often.
         times: u64,
+    },
+    /// Two clocks have one name.
+    ClocksDiffer {
+        /// Whose clock is not the gate's, though it is called the same.
+        node: String,
+        /// The gate's clock minus the node's, seconds.
+        apart: f64,
+        /// What both are called: boot id and time namespace.
+        name: String,
+    },
+    /// A node's clock is not known well enough.
+    ClockUnsure {
+        /// The node.
+        node: String,
+        /// The error of its offset, seconds.
+        error: f64,
+    },
+    /// Somebody took part who is no node of the plan.
+    Stranger {
+        /// Where from.
+        address: String,
+        /// File bytes that nodes sent there.
+        sent: u64,
+        /// File bytes that nodes received from there.
+        received: u64,
     },
     /// The log is not whole.
     LinesLost {
@@ -225,6 +262,12 @@ impl fmt::Display for Invalid {
             Self::Throttled { node, seconds } => {
                 write!(f, "the kernel kept `{node}` off the processors for {seconds:.3} s")
             }
+            Self::Waited { node, share, limit } => write!(
+                f,
+                "`{node}` was ready and waited for a processor in {:.0} % of {STRETCH_S} s, the limit is {:.0} %",
+                share * 100.0,
+                limit * 100.0
+            ),
             Self::Stalled { node, seconds } => write!(f, "`{node}` stood still for {seconds:.2} s"),
             Self::StartSkew { seconds, limit } => write!(
                 f,
@@ -248,6 +291,18 @@ impl fmt::Display for Invalid {
                 f,
                 "the host's table of Ethernet neighbours, which all on it share, had no room {times} times (hint: \
                  `sudo sysctl -w net.ipv4.neigh.default.gc_thresh3=16384`)"
+            ),
+            Self::ClocksDiffer { node, apart, name } => {
+                write!(f, "`{node}`'s clock and the gate's are both called {name}, and are {apart:.3} s apart")
+            }
+            Self::ClockUnsure { node, error } => {
+                let limit = identity::CLOCK_ERROR_S * 1e3;
+                write!(f, "`{node}`'s clock is known to within {:.1} ms only, the limit is {limit:.0} ms", error * 1e3)
+            }
+            Self::Stranger { address, sent, received } => write!(
+                f,
+                "`{address}` is no node of the plan, and nodes sent {sent} bytes of the file to it and received {received} \
+                 from it"
             ),
             Self::LinesLost { lines } => write!(f, "{lines} lines are missing from the log"),
             Self::Unfollowed { node, reason } => write!(f, "the output of `{node}` was lost: {reason}"),
@@ -278,19 +333,23 @@ pub(super) fn judge(limits: &Validity, trial: &Trial, observed: &Observed, row: 
         let log = observed.node(&node.name);
         let planned = planned_links(trial, node);
         for life in &log.lives {
-            kernel_rates(&node.name, node.link, &planned, life, &mut found);
+            kernel_rates(limits, observed, node, &planned, life, &mut found);
             if let Some(link) = node.link {
                 tried(limits, &node.name, link, life, &mut found);
-                let most =
-                    planned.iter().fold(link, |most, it| Link { up: most.up.max(it.up), down: most.down.max(it.down) });
+                let most = planned
+                    .iter()
+                    .fold(link, |most, (_, it)| Link { up: most.up.max(it.up), down: most.down.max(it.down) });
                 carried(limits, &node.name, most, life, &mut found);
             }
         }
         processes(limits, &node.name, log, longest_freeze(trial, &node.name), &mut found);
+        waited(limits, observed, node, row, &mut found);
     }
     infrastructure(observed, &mut found);
     host(limits, row, &mut found);
     times(limits, observed, row, &mut found);
+    found.extend(identity::clocks(trial, observed));
+    found.extend(identity::strangers(trial, observed));
     if row.lines_lost > 0 {
         found.push(Invalid::LinesLost { lines: row.lines_lost });
     }
@@ -313,8 +372,30 @@ fn shortened(found: Vec<Invalid>) -> Vec<Invalid> {
             None => kinds.push(vec![reason]),
         }
     }
-    // Who stood still longest goes first.
-    let stood = |it: &Invalid| if let Invalid::Stalled { seconds, .. } = it { *seconds } else { 0.0 };
+    // Who stood still or waited longest goes first.
+    let stood = |it: &Invalid| match it {
+        Invalid::Stalled { seconds: most, .. } | Invalid::Waited { share: most, .. } => *most,
+        Invalid::BelowBound { .. }
+        | Invalid::LinkOff { .. }
+        | Invalid::LinkChanged { .. }
+        | Invalid::CarriedMore { .. }
+        | Invalid::Host { .. }
+        | Invalid::Throttled { .. }
+        | Invalid::More { .. }
+        | Invalid::StartSkew { .. }
+        | Invalid::ChurnFailed { .. }
+        | Invalid::ChurnLate { .. }
+        | Invalid::ClockStepped { .. }
+        | Invalid::ClocksDiffer { .. }
+        | Invalid::ClockUnsure { .. }
+        | Invalid::Stranger { .. }
+        | Invalid::NotStarted { .. }
+        | Invalid::OutOfMemory { .. }
+        | Invalid::NeighboursFull { .. }
+        | Invalid::LinesLost { .. }
+        | Invalid::Unfollowed { .. }
+        | Invalid::NotConserved { .. } => 0.0,
+    };
     for kind in &mut kinds {
         kind.sort_by(|a, b| stood(b).total_cmp(&stood(a)));
         let more = kind.len().saturating_sub(SHOWN);
@@ -326,10 +407,21 @@ fn shortened(found: Vec<Invalid>) -> Vec<Invalid> {
 
 const DIRECTIONS: [Direction; 2] = [Direction::Up, Direction::Down];
 
-/// The rates that a node's link gets by the schedule, beside its own.
-fn planned_links(trial: &Trial, node: &Node) -> Vec<Link> {
+/// The rates that a node's link gets by the schedule, beside its own: from when on, ns after the common start, and which.
+fn planned_links(trial: &Trial, node: &Node) -> Vec<(u64, Link)> {
     let own = trial.schedule.iter().filter(|event| event.node == node.name);
-    own.filter_map(|event| if let Action::Links(link) = event.action { Some(link) } else { None }).collect()
+    own.filter_map(|event| if let Action::Links(link) = event.action { Some((event.at, link)) } else { None }).collect()
+}
+
+/// The links that a node may have at a moment, seconds after the common start: the one that is planned for it, and those
+/// that were until `late` seconds before or are from a moment later on.
+fn planned_at(own: Link, changes: &[(u64, Link)], at: f64, late: f64) -> impl Iterator<Item = Link> {
+    let from =
+        std::iter::once((f64::NEG_INFINITY, own)).chain(changes.iter().map(|(at, link)| (*at as f64 / 1e9, *link)));
+    let until = changes.iter().map(|(at, _)| *at as f64 / 1e9).chain([f64::INFINITY]);
+    from.zip(until)
+        .filter(move |((from, _), until)| *from <= at + CLOCKS_S && at <= until + late)
+        .map(|((_, link), _)| link)
 }
 
 /// The longest time for which the schedule has a node stand still, seconds.
@@ -340,25 +432,48 @@ fn longest_freeze(trial: &Trial, node: &str) -> f64 {
     frozen.map(|it| it.until.map_or(f64::INFINITY, |until| (until - it.from) as f64 / 1e9)).fold(0.0, f64::max)
 }
 
-fn kernel_rates(node: &str, link: Option<Link>, changes: &[Link], life: &Life, found: &mut Vec<Invalid>) {
-    let planned = link.map(|link| [link.up, link.down]);
-    let shaped = life.shaped.as_ref().map(|it| [it.up.as_ref().map(|up| up.rate), it.down.as_ref().map(|it| it.rate)]);
-    let later = life.rates.iter().map(|(up, down)| [Some(*up), Some(*down)]);
+/// The kernel's rates, as the node looked each second, are those of the plan for that moment.
+fn kernel_rates(
+    limits: &Validity,
+    observed: &Observed,
+    node: &Node,
+    changes: &[(u64, Link)],
+    life: &Life,
+    found: &mut Vec<Invalid>,
+) {
+    let pair = |link: Link| [link.up, link.down];
+    let go = observed.go(&node.name, life);
+    let at_first =
+        life.shaped.as_ref().map(|it| [it.up.as_ref().map(|it| it.rate), it.down.as_ref().map(|it| it.rate)]);
     for (i, direction) in DIRECTIONS.into_iter().enumerate() {
-        let planned = planned.map(|rates| rates[i]);
-        let mut seen = shaped.into_iter().chain(later.clone()).map(|rates| rates[i]);
-        let is_planned = |kernel: Option<u64>| {
-            kernel == planned || changes.iter().any(|link| kernel == Some([link.up, link.down][i]))
+        let own = node.link.map(|link| pair(link)[i]);
+        let first = at_first.map(|rates| rates[i]).filter(|kernel| *kernel != own).map(|kernel| (own, kernel));
+        let later = || {
+            life.rates.iter().find_map(|(mono, rates)| {
+                let kernel = Some(pair(*rates)[i]);
+                let Some(link) = node.link else { return Some((None, kernel)) };
+                // Without a common start it is not known which moment it was.
+                let Some(at) = go.map(|go| since(*mono, go)) else {
+                    let planned = std::iter::once(link).chain(changes.iter().map(|(_, link)| *link));
+                    return (!planned.into_iter().any(|link| kernel == Some(pair(link)[i]))).then_some((own, kernel));
+                };
+                let mut planned = planned_at(link, changes, at, limits.churn_late).map(|link| pair(link)[i]);
+                let is_planned = planned.any(|rate| kernel == Some(rate));
+                let meant = planned_at(link, changes, at, 0.0).last().map(|link| pair(link)[i]);
+                (!is_planned).then_some((meant, kernel))
+            })
         };
-        if let Some(kernel) = seen.find(|kernel| !is_planned(*kernel)) {
-            found.push(Invalid::LinkChanged { node: node.to_owned(), direction, planned, kernel });
+        if let Some((planned, kernel)) = first.or_else(later) {
+            found.push(Invalid::LinkChanged { node: node.name.clone(), direction, planned, kernel });
         }
     }
 }
 
 fn tried(limits: &Validity, node: &str, link: Link, life: &Life, found: &mut Vec<Invalid>) {
-    let Some(calibrated) = life.calibrated else { return };
-    let sides = [(Direction::Up, link.up, calibrated.up), (Direction::Down, link.down, calibrated.down)];
+    let sides = life.calibrated.iter().flat_map(|calibrated| {
+        let link = calibrated.link.unwrap_or(link);
+        [(Direction::Up, link.up, calibrated.up), (Direction::Down, link.down, calibrated.down)]
+    });
     for (direction, planned, carried) in sides {
         // Nothing at all is as far off as can be.
         let carried = carried.link_rate().unwrap_or(0.0);
@@ -407,6 +522,14 @@ fn infrastructure(observed: &Observed, found: &mut Vec<Invalid>) {
     found.extend(killed.map(|(node, _)| Invalid::OutOfMemory { node: node.clone() }));
 }
 
+/// Whether a node was ready to run and had no processor: others had it, or a quota that may be out of sight.
+fn waited(limits: &Validity, observed: &Observed, node: &Node, row: &TrialRow, found: &mut Vec<Invalid>) {
+    let share = load::run_delay(observed, &node.name, row.distribution_time_s.unwrap_or(f64::INFINITY));
+    if let Some(share) = share.filter(|share| *share > limits.run_delay) {
+        found.push(Invalid::Waited { node: node.name.clone(), share, limit: limits.run_delay });
+    }
+}
+
 fn host(limits: &Validity, row: &TrialRow, found: &mut Vec<Invalid>) {
     let loads = [
         (Load::Busy, row.host_busy_max_share, limits.host_busy),
@@ -425,8 +548,10 @@ fn times(limits: &Validity, observed: &Observed, row: &TrialRow, found: &mut Vec
     if let Some(seconds) = row.start_skew_max_s.filter(|it| *it > limits.start_skew) {
         found.push(Invalid::StartSkew { seconds, limit: limits.start_skew });
     }
-    if row.churn_failed > 0 {
-        found.push(Invalid::ChurnFailed { events: row.churn_failed });
+    // What a trial that broke off did not get to is no surprise.
+    let missing = if row.outcome == TrialOutcome::Completed { row.churn_missing } else { 0 };
+    if row.churn_failed + missing > 0 {
+        found.push(Invalid::ChurnFailed { events: row.churn_failed + missing });
     }
     if let Some(seconds) = row.churn_late_max_s.filter(|it| *it > limits.churn_late) {
         found.push(Invalid::ChurnLate { seconds, limit: limits.churn_late });
@@ -463,7 +588,7 @@ fn conserved(trial: &Trial, observed: &Observed, found: &mut Vec<Invalid>) {
             let cuts = (sender.lives.len() + receiver.lives.len()).saturating_sub(1) as u64 + stopped;
             // Both sides see most ends of connections; one that is cut off sees none.
             let parted = peers::parted_from(sender, &to.name).max(peers::parted_from(receiver, &from.name));
-            let under_way = if stayed { UNDER_WAY * (1 + parted) } else { cuts * CUT };
+            let under_way = if stayed { UNDER_WAY * (1 + parted) + queued(sender, receiver) } else { cuts * CUT };
             let allowed = if sent >= received {
                 under_way + untold(receiver, to.link.map(|link| link.down))
             } else {
@@ -479,6 +604,12 @@ fn conserved(trial: &Trial, observed: &Observed, found: &mut Vec<Invalid>) {
         }
     }
     found.extend(worst.map(|(_, invalid)| invalid));
+}
+
+/// What lay in the queues between two nodes when they were stopped, as each looked last: of one whose link is slow it is far
+/// more than what sockets hold. Bytes, headers included.
+fn queued(sender: &NodeLog, receiver: &NodeLog) -> u64 {
+    peers::counters(sender).up.backlog + peers::counters(receiver).down.backlog
 }
 
 /// Whether a node was there from the common start to the trial's end.
@@ -503,56 +634,6 @@ fn departed(log: &NodeLog) -> u64 {
 /// Lives that ended without a goodbye.
 fn killed(log: &NodeLog) -> u64 {
     log.lives.iter().filter(|life| life.left.is_none()).count() as u64
-}
-
-/// A host's load over a transfer: shares of processor time and of time.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct HostLoad {
-    pub(super) busy: Option<f64>,
-    pub(super) busy_max: Option<f64>,
-    pub(super) softirq_max: Option<f64>,
-    pub(super) steal: Option<f64>,
-    pub(super) cpu_pressure: Option<f64>,
-    pub(super) memory_pressure: Option<f64>,
-    pub(super) memory_available_min: Option<u64>,
-}
-
-/// What the host did from the common start until `horizon` seconds later.
-pub(super) fn host_load(observed: &Observed, horizon: f64) -> HostLoad {
-    let Some(go) = observed.gate_open else { return HostLoad::default() };
-    let end = go.saturating_add((horizon * 1e9) as u64);
-    let from = observed.host.partition_point(|(at, _)| *at <= go).saturating_sub(1);
-    let to = observed.host.partition_point(|(at, _)| *at <= end);
-    let looks = observed.host.get(from..to).unwrap_or_default();
-    let (Some(first), Some(last)) = (looks.first(), looks.last()) else { return HostLoad::default() };
-    let time = |a: &(u64, Host), b: &(u64, Host)| b.0.saturating_sub(a.0) as f64 / 1e9;
-    let of_processors = |a: &(u64, Host), b: &(u64, Host), part: fn(&Host) -> u64| {
-        let all = b.1.total.saturating_sub(a.1.total);
-        (all > 0).then(|| part(&b.1).saturating_sub(part(&a.1)) as f64 / all as f64)
-    };
-    let busy: fn(&Host) -> u64 = |host| host.total - host.idle.min(host.total);
-    let waited = |part: fn(&Host) -> Option<u64>| {
-        let us = part(&last.1)?.saturating_sub(part(&first.1)?);
-        let seconds = time(first, last);
-        (seconds > 0.0).then(|| us as f64 / 1e6 / seconds)
-    };
-    let stretch = STRETCH_S.min(time(first, last));
-    let most = |part: fn(&Host) -> u64| {
-        let shares = looks.iter().enumerate().filter_map(|(i, a)| {
-            let b = looks[i + 1..].iter().find(|b| time(a, b) >= stretch - 0.05)?;
-            of_processors(a, b, part)
-        });
-        shares.reduce(f64::max)
-    };
-    HostLoad {
-        busy: of_processors(first, last, busy),
-        busy_max: most(busy),
-        softirq_max: most(|host| host.softirq),
-        steal: of_processors(first, last, |host| host.steal),
-        cpu_pressure: waited(|host| host.pressure_cpu),
-        memory_pressure: waited(|host| host.pressure_memory),
-        memory_available_min: looks.iter().map(|(_, host)| host.memory_available).min(),
-    }
 }
 
 #[cfg(test)]

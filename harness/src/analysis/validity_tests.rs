@@ -1,7 +1,7 @@
 //! Faults that are planted in a good trial's log, each of which must make it INVALID for its own reason alone.
 
 use crate::analysis::bounds::PAYLOAD_SHARE;
-use peer_image::event::{Calibration, Carried, Counters, Event as NodeEvent, Host, Progress, Queue};
+use peer_image::event::{Calibration, Carried, Counters, Event as NodeEvent, Host, Leave, Progress, Queue};
 
 use super::*;
 use crate::analysis::conclude::measure;
@@ -72,7 +72,7 @@ fn plant(log: &mut Log, node: &str, events: Vec<(u64, NodeEvent)>) {
 #[test]
 fn a_calm_trial_is_valid_and_its_load_is_told() {
     let (cell, mut log) = good();
-    let calibration = Calibration { up: carried(4.0, 0.99), down: carried(40.0, 1.0) };
+    let calibration = Calibration { up: carried(4.0, 0.99), down: carried(40.0, 1.0), link: None };
     plant(&mut log, "peer-1", vec![(GO + 39 * S, NodeEvent::Calibrated(calibration))]);
     let measured = judged(&cell, &log);
     assert_eq!((measured.trial.verdict, measured.trial.invalid.as_str()), (Verdict::Valid, ""));
@@ -89,7 +89,7 @@ fn a_link_that_was_off_its_rate_when_it_was_tried() {
         [(carried(4.0, 1.04), "+4.0 %"), (carried(4.0, 0.9), "-10.0 %"), (Carried::default(), "-100.0 %")]
     {
         let (cell, mut log) = good();
-        let calibration = Calibration { up, down: carried(40.0, 1.0) };
+        let calibration = Calibration { up, down: carried(40.0, 1.0), link: None };
         plant(&mut log, "peer-1", vec![(GO + 39 * S, NodeEvent::Calibrated(calibration))]);
         let reason = reason(&cell, &log);
         assert!(reason.starts_with("`peer-1`'s upload carried ") && reason.contains(expected), "{reason}");
@@ -101,7 +101,7 @@ fn a_link_that_was_changed_behind_our_back() {
     let (cell, mut log) = good();
     let counters = |up, down| {
         let queue = |rate| Queue { rate, ..Queue::default() };
-        NodeEvent::Counters(Counters { up: queue(up), down: queue(down), throttled: None })
+        NodeEvent::Counters(Counters { up: queue(up), down: queue(down), ..Counters::default() })
     };
     let events = vec![(GO + 38 * S, counters(4_000_000, 40_000_000)), (GO + 39 * S, counters(4_000_000, 80_000_000))];
     plant(&mut log, "peer-2", events);
@@ -109,12 +109,161 @@ fn a_link_that_was_changed_behind_our_back() {
     assert_eq!(reason, "`peer-2`'s download was 80000000 bit/s in the kernel, the plan says 40000000 bit/s");
 }
 
+/// Rates of a link as its kernel says them.
+fn rates(up: u64, down: u64) -> NodeEvent {
+    let queue = |rate| Queue { rate, ..Queue::default() };
+    NodeEvent::Counters(Counters { up: queue(up), down: queue(down), ..Counters::default() })
+}
+
+#[test]
+fn a_link_that_had_the_rates_of_another_moment_of_the_plan() {
+    const FAST: [u64; 2] = [4_000_000, 80_000_000];
+    const OWN: [u64; 2] = [4_000_000, 40_000_000];
+    let planted = |looks: &[(u64, [u64; 2])]| {
+        let (mut cell, mut log) = good();
+        let events = looks.iter().map(|(at, [up, down])| (GO + at, rates(*up, *down))).collect();
+        plant(&mut log, "peer-2", events);
+        for (at, [up, down]) in [(10 * S, FAST), (20 * S, OWN)] {
+            let what = peer_image::node::Alteration::Rates(Link { up, down });
+            let action = Action::Links(Link { up, down });
+            cell.trials[0].schedule.push(crate::plan::Event { at, node: "peer-2".to_owned(), action });
+            plant(&mut log, "peer-2", vec![(GO + at, NodeEvent::Changed { planned: at, late: 0, what, error: None })]);
+        }
+        (cell, log)
+    };
+    let (cell, log) = planted(&[(9 * S, OWN), (11 * S, FAST), (19 * S, FAST), (21 * S, OWN)]);
+    assert_eq!(judged(&cell, &log).trial.invalid, "");
+    // As late as a change may be, and as early as clocks differ.
+    let (cell, log) = planted(&[(9 * S + S * 95 / 100, FAST), (10 * S + S * 95 / 100, OWN), (21 * S - S / 10, FAST)]);
+    assert_eq!(judged(&cell, &log).trial.invalid, "");
+    let (cell, log) = planted(&[(11 * S, FAST), (15 * S, OWN)]);
+    assert_eq!(
+        reason(&cell, &log),
+        "`peer-2`'s download was 40000000 bit/s in the kernel, the plan says 80000000 bit/s"
+    );
+    let (cell, log) = planted(&[(5 * S, FAST), (15 * S, FAST)]);
+    assert_eq!(
+        reason(&cell, &log),
+        "`peer-2`'s download was 80000000 bit/s in the kernel, the plan says 40000000 bit/s"
+    );
+}
+
+#[test]
+fn a_later_rate_that_is_not_to_be_had() {
+    let (cell, mut log) = good();
+    let own = Calibration { up: carried(4.0, 1.0), down: carried(40.0, 1.0), link: None };
+    let link = Some(Link { up: 4_000_000, down: 40_000_000_000 });
+    let later = Calibration { up: carried(4.0, 1.0), down: carried(4400.0, 1.0), link };
+    let tried = [own, later].map(|it| (GO + 39 * S, NodeEvent::Calibrated(it)));
+    plant(&mut log, "peer-1", tried.into());
+    let expected = "`peer-1`'s download carried 4400.000 mbit/s when it was tried, the plan says 40000.000 (-89.0 %)";
+    assert_eq!(reason(&cell, &log), expected);
+}
+
+#[test]
+fn a_node_that_waited_for_a_processor() {
+    let waits = |share: f64| {
+        let (cell, mut log) = good();
+        let waited = |ms: u64| NodeEvent::Counters(Counters { waited: Some(ms * 1_000_000), ..Counters::default() });
+        // It waits in five seconds of forty, and hardly in all others.
+        let total = |second: u64| (second as f64 + 1000.0 * share * second.saturating_sub(20).min(5) as f64) as u64;
+        let looks = (0..40).map(|second| (GO + second * S, waited(total(second)))).collect();
+        plant(&mut log, "peer-1", looks);
+        (cell, log)
+    };
+    let limit = Validity::default().run_delay;
+    let (cell, log) = waits(limit - 0.01);
+    let measured = judged(&cell, &log);
+    assert_eq!(measured.trial.invalid, "");
+    assert!((measured.trial.run_delay_max_share.unwrap() - limit).abs() < 0.01);
+    let (cell, log) = waits(0.62);
+    let reason = reason(&cell, &log);
+    let expected = "`peer-1` was ready and waited for a processor in 62 % of 5 s, the limit is ";
+    assert!(reason.starts_with(expected), "{reason}");
+}
+
+#[test]
+fn a_stranger_who_took_part() {
+    let (cell, mut log) = good();
+    let size = cell.trials[0].file.size;
+    let exchanged = Progress {
+        down: [("server".to_owned(), size), ("172.18.0.1:6881".to_owned(), 5_000)].into(),
+        up: [("172.18.0.1:41000".to_owned(), 700), ("172.18.0.9".to_owned(), 0)].into(),
+        ..Progress::default()
+    };
+    plant(&mut log, "peer-2", vec![(GO + 40 * S, NodeEvent::Progress(exchanged))]);
+    let expected =
+        "`172.18.0.1` is no node of the plan, and nodes sent 700 bytes of the file to it and received 5000 from it";
+    assert_eq!(reason(&cell, &log), expected);
+}
+
+/// The boot of a node, and how its clock is off from the gate's, ns.
+fn clocked(log: &mut Log, node: &str, time_namespace: &str, ready: Option<(i64, u64)>) {
+    for line in &mut log.lines {
+        let crate::events::record::Line::Node(record) = line else { continue };
+        if record.node != node {
+            continue;
+        }
+        match &mut record.event {
+            NodeEvent::Boot { time_namespace: name, .. } => time_namespace.clone_into(name),
+            NodeEvent::Ready { offset, offset_error } => (*offset, *offset_error) = ready.unwrap_or_default(),
+            _ => {}
+        }
+    }
+}
+
+/// A good trial whose gate says what its clock is called.
+fn clocks() -> (Cell, Log) {
+    let (cell, mut log) = good();
+    log.life("tracker", 0).boot();
+    // Its first line comes before the others.
+    log.lines.rotate_right(1);
+    for node in ["tracker", "server", "peer-1", "peer-2"] {
+        clocked(&mut log, node, "time:[1]", None);
+    }
+    for line in &mut log.lines {
+        if let crate::events::record::Line::Node(record) = line
+            && record.node == "tracker"
+            && !matches!(record.event, NodeEvent::Boot { .. })
+        {
+            record.seq += 1;
+        }
+    }
+    (cell, log)
+}
+
+#[test]
+fn two_clocks_of_one_name_and_one_that_is_not_known() {
+    let (cell, log) = clocks();
+    assert_eq!(judged(&cell, &log).trial.invalid, "");
+    let (cell, mut log) = clocks();
+    let apart = 1_000_000 * S.cast_signed();
+    clocked(&mut log, "peer-1", "time:[1]", Some((apart, 20_000)));
+    let expected = "`peer-1`'s clock and the gate's are both called `one-host time:[1]`, and are 1000000.000 s apart";
+    assert_eq!(reason(&cell, &log), expected);
+    // A clock of its own may be anywhere, if that is known well enough.
+    let (cell, mut log) = clocks();
+    clocked(&mut log, "peer-1", "time:[2]", Some((apart, 9_000_000)));
+    assert_eq!(judged(&cell, &log).trial.invalid, "");
+    let (cell, mut log) = clocks();
+    clocked(&mut log, "peer-1", "time:[2]", Some((apart, 12_500_000)));
+    assert_eq!(reason(&cell, &log), "`peer-1`'s clock is known to within 12.5 ms only, the limit is 10 ms");
+}
+
+#[test]
+fn a_planned_event_that_left_no_trace() {
+    let (mut cell, log) = good();
+    let event = crate::plan::Event { at: 10 * S, node: "peer-2".to_owned(), action: Action::Crash };
+    cell.trials[0].schedule.push(event);
+    assert_eq!(reason(&cell, &log), "1 event of the schedule could not be carried out (`churn.csv` has why)");
+}
+
 #[test]
 fn a_link_that_carried_more_than_it_can() {
     let (cell, mut log) = good();
     let counters = |bytes| {
         let queue = Queue { bytes, ..Queue::default() };
-        NodeEvent::Counters(Counters { up: queue, down: Queue::default(), throttled: None })
+        NodeEvent::Counters(Counters { up: queue, ..Counters::default() })
     };
     // 100 MB in 20 s are 40 mbit/s, which is its rate; 200 MB are twice as much.
     let events = |bytes| vec![(GO + 10 * S, counters(0)), (GO + 30 * S, counters(bytes))];
@@ -281,6 +430,28 @@ fn what_was_under_way_when_a_connection_ended_is_not_missing() {
     assert_eq!(lacking((64 << 10) + 1, 0), Verdict::Invalid);
     assert_eq!(lacking(128 << 10, 1), Verdict::Valid);
     assert_eq!(lacking((128 << 10) + 1, 1), Verdict::Invalid);
+}
+
+#[test]
+fn what_lay_in_the_queues_between_two_nodes_at_the_end_is_not_missing() {
+    let lacking = |bytes: u64, queued: u64| {
+        let (cell, mut log) = good();
+        let size = cell.trials[0].file.size;
+        let short = Progress { down: [("server".to_owned(), size - bytes)].into(), ..Progress::default() };
+        let stopped = || NodeEvent::Left { why: Leave::Stopped };
+        let looked = |backlog| {
+            let queue = Queue { backlog, ..Queue::default() };
+            NodeEvent::Counters(Counters { down: queue, ..Counters::default() })
+        };
+        // What lay there in the middle is long gone.
+        let last = [NodeEvent::Progress(short), stopped(), looked(queued)].map(|event| (GO + 42 * S, event));
+        plant(&mut log, "peer-2", [(GO + 41 * S, looked(1 << 20))].into_iter().chain(last).collect());
+        plant(&mut log, "server", vec![(GO + 42 * S, stopped())]);
+        judged(&cell, &log).trial.verdict
+    };
+    assert_eq!(lacking(196_608, 0), Verdict::Invalid);
+    assert_eq!(lacking(196_608, 196_608 - (64 << 10)), Verdict::Valid);
+    assert_eq!(lacking(196_608, 196_608 - (64 << 10) - 1), Verdict::Invalid);
 }
 
 #[test]

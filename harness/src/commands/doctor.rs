@@ -278,7 +278,8 @@ fn neighbours(most: u32, entries: u32) {
 
 /// What a link of that rate carried, in both directions.
 fn link(rate: u32, measured: &Measured, observed: &Observed) -> bool {
-    let calibrated = observed.nodes.values().flat_map(|log| &log.lives).find_map(|life| life.calibrated);
+    let calibrated =
+        observed.nodes.values().flat_map(|log| &log.lives).find_map(|life| life.calibrated.first().copied());
     let Some(calibrated) = calibrated else {
         bad(format_args!("a link of {rate} mbit could not be tried: {}", measured.trial.reason));
         return false;

@@ -54,8 +54,11 @@ pub enum Event {
         run: String,
         /// Wall clock, RFC 3339.
         utc: String,
-        /// The controller's boot id: nodes with the same one share its clock.
+        /// The controller's boot id: nodes with the same one, and the same time namespace, share its clock.
         boot_id: String,
+        /// The controller's time namespace; empty where the kernel or the log has none.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        time_namespace: String,
     },
     /// A phase of the trial began.
     Phase {

@@ -66,8 +66,8 @@ const TRIALS: &[Column<TrialRow>] = columns!(TrialRow:
     file_lost_at_s, pieces_lost, lost_bytes, server_up_bytes, peers_up_bytes, peers_down_bytes,
     offload_share, duplicate_share, idle_uninterested_share, idle_choked_share, idle_unrequested_share, absent_share,
     fairness_jain, overhead_share, link_error_max_share, host_busy_share, host_busy_max_share, host_softirq_max_share,
-    host_steal_share, cpu_pressure_share, memory_pressure_share, memory_available_min_bytes, link_drops, lines_lost,
-    churn_planned, churn_executed, churn_failed, churn_late_p50_s, churn_late_max_s, rejoins);
+    host_steal_share, cpu_pressure_share, run_delay_max_share, memory_pressure_share, memory_available_min_bytes, link_drops, lines_lost,
+    churn_planned, churn_executed, churn_failed, churn_missing, churn_late_p50_s, churn_late_max_s, rejoins);
 
 const SUMMARY: &[Column<SummaryRow>] = columns!(SummaryRow:
     cell, architecture, peers, to_complete, to_complete_max, planned, completed, invalid, timeout, unfinishable, nothing_measured,

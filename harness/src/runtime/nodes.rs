@@ -2,20 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use peer_image::node::{Alteration, Change, Gate, NodeSpec, Role, Stay, Storage};
+use peer_image::node::{Alteration, Change, Gate, Link, NodeSpec, Role, Stay, Storage, fastest_later};
 
 use crate::plan::{Action, Cell, Event, Fate, How, Node, Trial};
 
 /// At most so many kinds of links are tried, evenly spread over the rates.
 const KINDS: usize = 8;
 
-/// The nodes that try what their links carry before the gate opens: the first of each kind of link; none where the file
-/// says so.
-pub(super) fn samples(cell: &Cell, nodes: &[Node]) -> BTreeSet<String> {
-    let mut kinds: BTreeMap<(u64, u64), &str> = BTreeMap::new();
+/// The nodes that try what their links carry before the gate opens: the first of each kind of link, now and later; none where
+/// the file says so.
+pub(super) fn samples(cell: &Cell, trial: &Trial, nodes: &[Node]) -> BTreeSet<String> {
+    let rates = |link: Link| (link.up, link.down);
+    let mut kinds: BTreeMap<_, &str> = BTreeMap::new();
     for node in nodes {
         if let Some(link) = node.link {
-            kinds.entry((link.up, link.down)).or_insert(&node.name);
+            let later = fastest_later(link, &changes(trial, node)).map(rates);
+            kinds.entry((later, rates(link))).or_insert(&node.name);
         }
     }
     let chosen = if cell.settings.validity.calibrate > 0.0 { kinds.len().min(KINDS) } else { 0 };
@@ -82,8 +84,6 @@ fn changes(trial: &Trial, node: &Node) -> Vec<Change> {
 
 #[cfg(test)]
 mod tests {
-    use peer_image::node::Link;
-
     use super::*;
     use crate::runtime::trial::tests::cell;
 
@@ -97,7 +97,7 @@ mod tests {
             ..node.clone()
         };
         let nodes: Vec<Node> = rates.iter().enumerate().map(with).collect();
-        samples(&cell, &nodes).into_iter().collect()
+        samples(&cell, &cell.trials[0], &nodes).into_iter().collect()
     }
 
     #[test]
@@ -105,5 +105,22 @@ mod tests {
         assert_eq!(of(&[5, 1, 1, 5, 1], 0.4), ["node-0", "node-1"]);
         assert_eq!(of(&[5, 1, 1], 0.0), [""; 0]);
         assert_eq!(of(&(1..=12).collect::<Vec<_>>(), 0.4).len(), KINDS);
+    }
+
+    #[test]
+    fn a_node_whose_link_becomes_faster_is_a_kind_of_its_own() {
+        let mut cell = cell(Vec::new());
+        let nodes = cell.trials[0].nodes.clone();
+        let before = samples(&cell, &cell.trials[0], &nodes);
+        let last = nodes.last().expect("it has nodes");
+        let Link { up, down } = last.link.expect("a peer has a link");
+        let event = |link| Event { at: 5, node: last.name.clone(), action: Action::Links(link) };
+        cell.trials[0].schedule = vec![event(Link { up: up / 2, down: down / 2 })];
+        assert_eq!(samples(&cell, &cell.trials[0], &nodes), before);
+        cell.trials[0].schedule.push(event(Link { up: up / 2, down: down * 2 }));
+        let after = samples(&cell, &cell.trials[0], &nodes);
+        assert!(after.contains(&last.name) && after.len() == before.len() + 1, "{before:?}, {after:?}");
+        let told = fastest_later(last.link.expect("a link"), &changes(&cell.trials[0], last));
+        assert_eq!(told, Some(Link { up, down: down * 2 }));
     }
 }

@@ -134,6 +134,7 @@ pub async fn run<R: Runtime>(
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
+    let time_namespace = std::fs::read_link("/proc/self/ns/time").unwrap_or_default().to_string_lossy().into_owned();
     let mut driver = Driver {
         cell,
         trial,
@@ -149,6 +150,7 @@ pub async fn run<R: Runtime>(
         fates: trial.fates(),
         looked: None,
         boot_id,
+        time_namespace,
         gate: None,
         gate_shares_clock: false,
         over: false,
@@ -161,6 +163,7 @@ pub async fn run<R: Runtime>(
         run: identity.scope.run.clone(),
         utc: jiff::Timestamp::now().to_string(),
         boot_id: driver.boot_id.clone(),
+        time_namespace: driver.time_namespace.clone(),
     });
     driver.phase(Phase::Launch);
     let ended = if driver.stop.borrow().is_some() {
@@ -220,6 +223,7 @@ struct Driver<'a> {
     /// When it was last looked whether the file is dead.
     looked: Option<Instant>,
     boot_id: String,
+    time_namespace: String,
     /// The common start on the controller's clock, ns, once the gate opened.
     gate: Option<u64>,
     gate_shares_clock: bool,
@@ -346,7 +350,7 @@ impl Driver<'_> {
         else {
             return Err(failed("the plan does not begin with a tracker"));
         };
-        let samples = samples(self.cell, others);
+        let samples = samples(self.cell, self.trial, others);
         let expect = u32::try_from(others.len()).map_err(|_| failed("the plan has too many nodes"))?;
         let tracker = node_spec(
             self.cell,

@@ -122,6 +122,7 @@ pub fn experiment() -> Value {
                 "host_softirq": varying(text(SHARE, "the same in soft interrupts")),
                 "host_steal": varying(text(SHARE, "largest share that the hypervisor took")),
                 "memory_pressure": varying(text(SHARE, "largest share of time in which processes waited for memory")),
+                "run_delay": varying(text(SHARE, "largest share of five seconds in which a node waited for a processor")),
                 "start_skew": varying(time("latest start of a node")),
                 "churn_late": varying(time("latest planned departure or return")),
                 "clock_step": varying(time("largest jump of the host's clock")),

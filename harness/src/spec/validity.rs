@@ -8,13 +8,14 @@ use super::reader::{Fault, Section, View};
 use super::{Validity, values};
 use crate::quantity::show_time;
 
-pub(super) const KEYS: [&str; 10] = [
+pub(super) const KEYS: [&str; 11] = [
     "calibrate",
     "link_rate",
     "host_busy",
     "host_softirq",
     "host_steal",
     "memory_pressure",
+    "run_delay",
     "start_skew",
     "churn_late",
     "clock_step",
@@ -38,6 +39,7 @@ pub(super) fn validity<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Optio
     let host_softirq = share("host_softirq", default.host_softirq);
     let host_steal = share("host_steal", default.host_steal);
     let memory_pressure = share("memory_pressure", default.memory_pressure);
+    let run_delay = share("run_delay", default.run_delay);
     let mut time = |key, default| limit(view, &section, key, default, |value| values::time(value).map(seconds));
     Some(Validity {
         start_skew: time("start_skew", default.start_skew)?,
@@ -50,6 +52,7 @@ pub(super) fn validity<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Optio
         host_softirq: host_softirq?,
         host_steal: host_steal?,
         memory_pressure: memory_pressure?,
+        run_delay: run_delay?,
     })
 }
 

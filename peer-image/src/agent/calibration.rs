@@ -60,7 +60,7 @@ pub async fn calibrate(tracker: IpAddr, link: Link, ns: u64) -> Result<Calibrati
         let mut stream = begin(tracker, DOWN, tried_for(ns, link.down), link.down).await?;
         receive(&mut stream, link.down).await
     };
-    Ok(Calibration { up, down: down.await.map_err(broken)? })
+    Ok(Calibration { up, down: down.await.map_err(broken)?, link: None })
 }
 
 /// Longest silence on a connection over a link of that rate.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustix::thread::{ClockId as SleepClock, clock_nanosleep_absolute};
 use rustix::time::{ClockId, Timespec, clock_gettime};
+use serde::{Deserialize, Serialize};
 
 use crate::swarm::time::Timestamp;
 
@@ -17,12 +18,24 @@ pub fn monotonic() -> u64 {
     seconds.expect("the monotonic clock is not negative") * 1_000_000_000 + nanos.expect("nanoseconds are not negative")
 }
 
-/// Nodes with the same boot id share their monotonic clock.
+/// What a monotonic clock is known by: nodes with equal names share it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Name {
+    /// Which boot of which machine.
+    pub boot_id: String,
+    /// Which time namespace of it: each may have an offset of its own. Empty where the kernel has none.
+    #[serde(default)]
+    pub time_namespace: String,
+}
+
+/// The name of this process's clock.
 ///
 /// # Errors
 /// If `/proc` is not there.
-pub fn boot_id() -> io::Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+pub fn name() -> io::Result<Name> {
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
+    let time_namespace = std::fs::read_link("/proc/self/ns/time").unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Name { boot_id, time_namespace })
 }
 
 /// The kernel's release.

@@ -1,8 +1,8 @@
 //! The gate: one common start for all nodes, and what their clocks are worth.
 //!
-//! Every node keeps one connection to the gate and speaks JSON lines on it. Nodes whose boot id is the gate's share
-//! its clock; the others estimate the difference from a few round trips (the shortest counts, as in NTP, RFC 5905
-//! §10). One node of each kind of link tries what its link carries ([`super::calibration`]), off the trial's record:
+//! Every node keeps one connection to the gate and speaks JSON lines on it. Nodes whose clock has the name of the gate's
+//! share it; the others estimate the difference from a few round trips (the shortest counts, as in NTP, RFC 5905
+//! §10). Those that share it look at it, too: a name that stands for two clocks would be an error of hours. One node of each kind of link tries what its link carries ([`super::calibration`]), off the trial's record:
 //! as soon as it is ready, while others still start, and again while that disturbs it. When all
 //! that are expected are ready and all links were tried, the gate names one absolute moment for all; who comes later gets
 //! the same.
@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use super::clock::{self, Epoch};
 use super::report::Reporter;
+use super::surroundings::Surroundings;
 use super::{Failure, calibration, web};
 use crate::event::{Calibration, Event};
 use crate::node::{Link, NAME_MAX, NodeSpec, Role, Stay};
@@ -41,6 +42,10 @@ const LINE_MAX: u64 = 4096;
 const UNDISTURBED: f64 = 0.005;
 /// Round trips from which a clock's offset is estimated.
 const PINGS: u32 = 8;
+/// A clock with the name of the gate's is looked at until it is known so well, ns; often that is one round trip.
+const SURE: u64 = 5_000_000;
+/// And is another one, whatever it is called, if it is off by more than the estimate's error and so much, ns.
+const UNEQUAL: u64 = 10_000_000;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -60,9 +65,7 @@ enum ToGate {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum ToNode {
-    Welcome {
-        boot_id: String,
-    },
+    Welcome(clock::Name),
     Pong {
         mono: u64,
     },
@@ -145,25 +148,39 @@ pub struct Passed {
 ///
 /// # Errors
 /// If the gate cannot be reached, or breaks off.
-pub async fn pass(gate: SocketAddr, spec: &NodeSpec, reporter: &Reporter, boot_id: String) -> Result<Passed, Failure> {
+pub async fn pass(
+    gate: SocketAddr,
+    spec: &NodeSpec,
+    reporter: &Reporter,
+    clock: clock::Name,
+    surroundings: Option<&Surroundings>,
+) -> Result<Passed, Failure> {
     let broken = |e: LineError| Failure::trial(format!("the gate at `{gate}` broke off: {e}"));
     let stream = web::connect_patiently(gate).await.map_err(|e| Failure::trial(format!("no gate at `{gate}`: {e}")))?;
     let mut lines = Lines::new(stream).map_err(|e| broken(e.into()))?;
     let hello = ToGate::Hello { node: spec.name.clone(), role: spec.role };
     lines.send(&hello).await.map_err(broken)?;
-    let ToNode::Welcome { boot_id: theirs } = lines.receive().await.map_err(broken)? else {
+    let ToNode::Welcome(theirs) = lines.receive().await.map_err(broken)? else {
         return Err(Failure::trial(format!("the gate at `{gate}` did not say welcome")));
     };
-    let (offset, offset_error) = if theirs == boot_id { (0, 0) } else { estimate(&mut lines).await.map_err(broken)? };
+    let is_shared = theirs == clock;
+    let estimated = estimate(&mut lines, if is_shared { SURE } else { 0 }).await.map_err(broken)?;
+    let (offset, offset_error) = settled(is_shared, estimated);
     reporter.emit(Event::Ready { offset, offset_error });
     lines.send(&ToGate::Ready).await.map_err(broken)?;
     let (at, server) = loop {
         match (lines.receive().await.map_err(broken)?, spec.link) {
             (ToNode::Go { at, server }, _) => break (at, server),
             (ToNode::Calibrate { ns, quiet }, Some(link)) => {
-                let found = calibration::calibrate(gate.ip(), link, ns).await?;
-                let kept = quiet || is_undisturbed(&found, link);
-                if kept {
+                let mut found = vec![(link, calibration::calibrate(gate.ip(), link, ns).await?)];
+                if let (Some(later), Some(surroundings)) = (spec.fastest_later(), surroundings) {
+                    surroundings.retune(later).await?;
+                    let tried = calibration::calibrate(gate.ip(), later, ns).await?;
+                    found.push((later, Calibration { link: Some(later), ..tried }));
+                    surroundings.retune(link).await?;
+                }
+                let kept = quiet || found.iter().all(|(link, found)| is_undisturbed(found, *link));
+                for (_, found) in found.into_iter().filter(|_| kept) {
                     reporter.emit(Event::Calibrated(found));
                 }
                 lines.send(&ToGate::Calibrated { kept }).await.map_err(broken)?;
@@ -213,8 +230,14 @@ fn is_undisturbed(found: &Calibration, link: Link) -> bool {
     })
 }
 
-/// The gate's clock minus ours and half the shortest round trip, ns.
-async fn estimate(lines: &mut Lines) -> Result<(i64, u64), LineError> {
+/// What a clock is taken to be off by, and how well that is known, ns: where the gate's is shared, nothing, if that can be.
+fn settled(is_shared: bool, (offset, error): (i64, u64)) -> (i64, u64) {
+    let agrees = offset.unsigned_abs() <= error.saturating_add(UNEQUAL);
+    if is_shared && agrees { (0, 0) } else { (offset, error) }
+}
+
+/// The gate's clock minus ours and half the shortest round trip, ns. It is content with an error of `enough`.
+async fn estimate(lines: &mut Lines, enough: u64) -> Result<(i64, u64), LineError> {
     let mut best: Option<(i64, u64)> = None;
     for _ in 0..PINGS {
         let sent = clock::monotonic();
@@ -224,6 +247,9 @@ async fn estimate(lines: &mut Lines) -> Result<(i64, u64), LineError> {
         let half = (received - sent) / 2;
         if best.is_none_or(|(_, error)| half < error) {
             best = Some((mono.cast_signed() - (sent + half).cast_signed(), half));
+        }
+        if best.is_some_and(|(_, error)| error <= enough) {
+            break;
         }
     }
     Ok(best.unwrap_or((0, u64::MAX)))
@@ -235,7 +261,7 @@ pub struct Keeper {
     expect: u32,
     /// How long each direction of a link is tried, ns.
     calibrate: u64,
-    boot_id: String,
+    clock: clock::Name,
     reporter: Rc<Reporter>,
     ready: RefCell<BTreeSet<String>>,
     /// Nodes that have still to try their links.
@@ -263,12 +289,12 @@ impl Keeper {
         expect: u32,
         calibrate: u64,
         samples: BTreeSet<String>,
-        boot_id: String,
+        clock: clock::Name,
         reporter: Rc<Reporter>,
     ) -> Self {
         let (stage, _) = watch::channel(Stage::Waiting);
         let (ready, untried) = (RefCell::default(), RefCell::new(samples));
-        Self { expect, calibrate, boot_id, reporter, ready, untried, server: Cell::new(None), stage }
+        Self { expect, calibrate, clock, reporter, ready, untried, server: Cell::new(None), stage }
     }
 
     /// Serves nodes until it is dropped.
@@ -302,7 +328,7 @@ impl Keeper {
                         self.server.set(Some(from));
                     }
                     name = Some(node.chars().take(NAME_MAX).collect::<String>());
-                    lines.send(&ToNode::Welcome { boot_id: self.boot_id.clone() }).await?;
+                    lines.send(&ToNode::Welcome(self.clock.clone())).await?;
                 }
                 ToGate::Ping => lines.send(&ToNode::Pong { mono: clock::monotonic() }).await?,
                 ToGate::Ready => {
@@ -378,7 +404,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let samples = BTreeSet::from(["a".to_owned()]);
-        let keeper = Rc::new(Keeper::new(2, 7, samples, "boot".to_owned(), Rc::new(Reporter::new("tracker"))));
+        let clock = clock::Name { boot_id: "boot".to_owned(), time_namespace: String::new() };
+        let keeper = Rc::new(Keeper::new(2, 7, samples, clock, Rc::new(Reporter::new("tracker"))));
         tokio::task::spawn_local(Rc::clone(&keeper).serve(listener));
         (address, keeper)
     }
@@ -386,7 +413,7 @@ mod tests {
     async fn ready(gate: SocketAddr, node: &str) -> Lines {
         let mut lines = Lines::new(TcpStream::connect(gate).await.unwrap()).unwrap();
         lines.send(&ToGate::Hello { node: node.to_owned(), role: Role::Leecher }).await.unwrap();
-        assert!(matches!(lines.receive().await.unwrap(), ToNode::Welcome { boot_id } if boot_id == "boot"));
+        assert!(matches!(lines.receive().await.unwrap(), ToNode::Welcome(clock) if clock.boot_id == "boot"));
         lines.send(&ToGate::Ready).await.unwrap();
         lines
     }
@@ -451,8 +478,77 @@ mod tests {
         use crate::event::Carried;
         let link = Link { up: 4_000_000, down: 8_000_000 };
         let carried = |rate: f64| Carried { bytes: (rate / 8.0 * 1448.0 / 1514.0) as u64, ns: 1_000_000_000 };
-        assert!(is_undisturbed(&Calibration { up: carried(3.99e6), down: carried(8.02e6) }, link));
-        assert!(!is_undisturbed(&Calibration { up: carried(3.9e6), down: carried(8e6) }, link));
-        assert!(!is_undisturbed(&Calibration { up: carried(4e6), down: Carried::default() }, link));
+        assert!(is_undisturbed(&Calibration { up: carried(3.99e6), down: carried(8.02e6), link: None }, link));
+        assert!(!is_undisturbed(&Calibration { up: carried(3.9e6), down: carried(8e6), link: None }, link));
+        assert!(!is_undisturbed(&Calibration { up: carried(4e6), ..Calibration::default() }, link));
+    }
+
+    /// A gate on the loopback whose clock has that name and is so far ahead of ours, ns.
+    async fn gate_ahead(name: clock::Name, ahead: u64) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::task::spawn_local(async move {
+            let mut lines = Lines::new(listener.accept().await.unwrap().0).unwrap();
+            loop {
+                let answer = match lines.receive().await.unwrap() {
+                    ToGate::Hello { .. } => ToNode::Welcome(name.clone()),
+                    ToGate::Ping => ToNode::Pong { mono: clock::monotonic() + ahead },
+                    ToGate::Ready | ToGate::Calibrated { .. } => ToNode::Go { at: ahead + 77, server: None },
+                };
+                lines.send(&answer).await.unwrap();
+            }
+        });
+        address
+    }
+
+    /// The common start on our clock, by a gate whose clock has a name and is so far ahead.
+    async fn go_by(name: clock::Name, ahead: u64) -> u64 {
+        let address = gate_ahead(name, ahead).await;
+        let spec = NodeSpec {
+            name: "peer-1".to_owned(),
+            role: Role::Leecher,
+            seed: 1,
+            file: crate::node::FileSpec { name: "file".to_owned(), size: 1, piece: 16 << 10, seed: 1 },
+            link: None,
+            nodes: 2,
+            congestion: "reno".to_owned(),
+            gate: crate::node::Gate::At { address: address.to_string() },
+            policy: crate::node::Policy::default(),
+            on_complete: crate::node::OnComplete::Stay,
+            behaviour: crate::node::Behaviour::Honest,
+            storage: crate::node::Storage::None,
+            state_dir: None,
+            stays: Vec::new(),
+            changes: Vec::new(),
+            patience: None,
+        };
+        let own = clock::Name { boot_id: "boot".to_owned(), time_namespace: "time:[1]".to_owned() };
+        pass(address, &spec, &Reporter::new("peer-1"), own, None).await.unwrap().epoch.go
+    }
+
+    #[tokio::test]
+    async fn a_clock_is_told_by_what_it_says_and_not_by_its_name_alone() {
+        const APART: u64 = 1_000_000_000_000_000;
+        let local = tokio::task::LocalSet::new();
+        local
+            .run_until(async {
+                let name = |time: &str| clock::Name { boot_id: "boot".to_owned(), time_namespace: time.to_owned() };
+                // The same clock is not estimated but taken as it is.
+                assert_eq!(go_by(name("time:[1]"), 0).await, 77);
+                // Another one is, whether its name says so or not.
+                for other in ["time:[2]", "time:[1]"] {
+                    let go = go_by(name(other), APART).await;
+                    assert!(go.abs_diff(77) < UNEQUAL, "{go}");
+                }
+            })
+            .await;
+    }
+
+    #[test]
+    fn a_shared_clock_is_taken_as_it_is_unless_it_cannot_be_the_same() {
+        assert_eq!(settled(true, (3_000, 20_000)), (0, 0));
+        assert_eq!(settled(true, (60_000_000, 50_000_000)), (0, 0));
+        assert_eq!(settled(true, (60_000_001, 50_000_000)), (60_000_001, 50_000_000));
+        assert_eq!(settled(false, (3_000, 20_000)), (3_000, 20_000));
     }
 }

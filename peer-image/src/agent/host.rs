@@ -1,8 +1,11 @@
 //! What the node's host has done so far, read from `/proc`: whether it had room for the trial.
 
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use rustix::thread::CpuSet;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::report::Reporter;
@@ -27,7 +30,7 @@ pub async fn kernel() -> Result<Kernel, LinkError> {
         parts: link::probe().await?,
         congestion: link::available_congestion(),
         open_files: limit.current.unwrap_or(u64::MAX),
-        pressure: std::path::Path::new("/proc/pressure/cpu").exists(),
+        pressure: Path::new("/proc/pressure/cpu").exists(),
         neighbours: neighbours.map(|table| (table.room, table.entries)),
     })
 }
@@ -66,23 +69,73 @@ pub async fn stay_awake(reporter: &Reporter) {
     }
 }
 
-/// Time for which the kernel kept this node's control group off the processors, ns.
+/// Time for which the kernel kept this node's control group off the processors, and those above it as far as they can be
+/// seen from here, added up, ns.
 #[must_use]
 pub fn throttled() -> Option<u64> {
-    let v2 = || {
-        let text = std::fs::read_to_string("/sys/fs/cgroup/cpu.stat").ok()?;
-        Some(field(&text, "throttled_usec")? * 1000)
-    };
-    let v1 =
-        |dir: &str| field(&std::fs::read_to_string(format!("/sys/fs/cgroup/{dir}/cpu.stat")).ok()?, "throttled_time");
-    v2().or_else(|| v1("cpu")).or_else(|| v1("cpu,cpuacct"))
+    /// What tells it, found once: a node stays in its group.
+    static TOLD_BY: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    let groups = TOLD_BY.get_or_init(|| {
+        let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        groups(&own).into_iter().filter(|path| kept_off(path).is_some()).collect()
+    });
+    groups.iter().map(|path| kept_off(path)).sum::<Option<u64>>().filter(|_| !groups.is_empty())
+}
+
+/// The `cpu.stat` of a process's control group and of those above it, by its `/proc/self/cgroup`. In a container the group
+/// itself is what is mounted, whatever its path is called outside.
+fn groups(own: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for line in own.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
+        let mounted: &[&str] = match controllers {
+            "" => &["/sys/fs/cgroup", "/sys/fs/cgroup/unified"],
+            _ if controllers.split(',').any(|it| it == "cpu") => &["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"],
+            _ => continue,
+        };
+        for mount in mounted {
+            let above = Path::new(path.trim_start_matches('/')).ancestors();
+            found.extend(above.map(|group| Path::new(mount).join(group).join("cpu.stat")));
+        }
+    }
+    found
+}
+
+/// Time in a `cpu.stat`, of either version of control groups, ns.
+fn kept_off(path: &Path) -> Option<u64> {
+    let text = std::fs::read_to_string(path).ok()?;
+    field(&text, "throttled_usec").map(|us| us * 1000).or_else(|| field(&text, "throttled_time"))
+}
+
+/// Time for which this process's threads were ready to run and waited for a processor, ns.
+#[must_use]
+pub fn waited() -> Option<u64> {
+    let threads = std::fs::read_dir("/proc/self/task").ok()?;
+    threads.flatten().map(|thread| waiting(&std::fs::read_to_string(thread.path().join("schedstat")).ok()?)).sum()
+}
+
+/// The second number of a `schedstat`: time on a run queue, ns.
+fn waiting(schedstat: &str) -> Option<u64> {
+    schedstat.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// The processors that this process may use; `None` if the kernel does not say.
+fn usable() -> Option<CpuSet> {
+    rustix::thread::sched_getaffinity(None).ok()
+}
+
+/// How many processors this process may use.
+#[must_use]
+pub fn usable_processors() -> Option<u32> {
+    usable().map(|set| set.count())
 }
 
 fn look() -> Option<Host> {
     let stat = std::fs::read_to_string("/proc/stat").ok()?;
     let memory = std::fs::read_to_string("/proc/meminfo").ok()?;
     let pressure = |what| std::fs::read_to_string(format!("/proc/pressure/{what}")).ok().and_then(|text| some(&text));
-    let mut host = processors(&stat)?;
+    let mut host = processors(&stat, usable().as_ref())?;
     host.memory_total = field(&memory, "MemTotal:")? * 1024;
     host.memory_available = field(&memory, "MemAvailable:")? * 1024;
     host.pressure_cpu = pressure("cpu");
@@ -97,15 +150,28 @@ fn nanos(clock: ClockId) -> i64 {
     now.tv_sec * 1_000_000_000 + now.tv_nsec
 }
 
-/// The line `cpu` of `/proc/stat`: user, nice, system, idle, iowait, irq, softirq, steal; guests are in user already.
-fn processors(stat: &str) -> Option<Host> {
-    let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
-    let ticks: Vec<u64> = line.split_whitespace().take(8).filter_map(|field| field.parse().ok()).collect();
-    let [_, _, _, idle, wait, _, softirq, steal] = ticks[..] else { return None };
-    let is_one =
-        |line: &&str| line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    let cpus = u32::try_from(stat.lines().filter(is_one).count()).ok()?;
-    Some(Host { cpus, total: ticks.iter().sum(), idle: idle + wait, softirq, steal, ..Host::default() })
+/// The lines of `/proc/stat` of those processors, or of all: user, nice, system, idle, iowait, irq, softirq, steal; guests are
+/// in user already.
+fn processors(stat: &str, usable: Option<&CpuSet>) -> Option<Host> {
+    let (mut host, mut used) = (Host::default(), 0);
+    for line in stat.lines() {
+        let Some((name, ticks)) = line.strip_prefix("cpu").and_then(|line| line.split_once(' ')) else { continue };
+        // The line of all of them has no number.
+        let Ok(number) = name.parse::<usize>() else { continue };
+        host.cpus += 1;
+        if usable.is_some_and(|set| number < CpuSet::MAX_CPU && !set.is_set(number)) {
+            continue;
+        }
+        used += 1;
+        let ticks: Vec<u64> = ticks.split_whitespace().take(8).filter_map(|field| field.parse().ok()).collect();
+        let [_, _, _, idle, wait, _, softirq, steal] = ticks[..] else { return None };
+        host.total += ticks.iter().sum::<u64>();
+        host.idle += idle + wait;
+        host.softirq += softirq;
+        host.steal += steal;
+    }
+    host.usable = (used < host.cpus).then_some(used);
+    (used > 0).then_some(host)
 }
 
 /// The number after a name at the beginning of a line.
@@ -126,15 +192,42 @@ mod tests {
     #[test]
     fn the_hosts_load_is_read_from_what_the_kernel_writes() {
         let stat = "cpu  10 1 20 300 5 1 7 2 9 9\ncpu0 5 1 10 150 3 1 3 1 0 0\ncpu1 5 0 10 150 2 0 4 1 0 0\nintr 5\n";
-        let host = processors(stat).expect("a line of all processors");
+        let host = processors(stat, None).expect("a line of each processor");
         assert_eq!((host.cpus, host.total, host.idle, host.softirq, host.steal), (2, 346, 305, 7, 2));
-        assert!(processors("cpu 1 2").is_none());
+        assert_eq!(host.usable, None);
+        assert!(processors("cpu 1 2\ncpu0 1 2", None).is_none());
+        // Of a process that may use the second one alone.
+        let mut second = CpuSet::new();
+        second.set(1);
+        let host = processors(stat, Some(&second)).expect("a line of that processor");
+        assert_eq!((host.cpus, host.usable, host.total, host.idle, host.softirq), (2, Some(1), 172, 152, 4));
         assert_eq!(
             some("some avg10=3.63 avg60=5.28 avg300=3.90 total=61568755\nfull avg10=0 total=0\n"),
             Some(61_568_755)
         );
         assert_eq!(field("MemTotal:  100 kB\nMemAvailable:   40 kB\n", "MemAvailable:"), Some(40));
         assert_eq!(field("nr_throttled 0\nthrottled_time 12\n", "throttled_time"), Some(12));
+        assert_eq!(waiting("59143 1200 7\n"), Some(1200));
         assert!(look().is_some_and(|host| host.cpus > 0 && host.memory_available > 0 && host.total > host.idle));
+    }
+    #[test]
+    fn a_quota_is_looked_for_in_the_own_group_and_in_all_above_it() {
+        let told = |own: &str| -> Vec<String> {
+            groups(own).iter().map(|path| path.to_string_lossy().into_owned()).filter(|it| !it.contains(',')).collect()
+        };
+        let v1 = "3:cpuset:/x\n1:cpu,cpuacct:/outer/inner\n";
+        let all = ["outer/inner/", "outer/", ""].map(|group| format!("/sys/fs/cgroup/cpu/{group}cpu.stat"));
+        assert_eq!(told(v1), all);
+        let unified = told("0::/slice\n");
+        assert!(unified.contains(&"/sys/fs/cgroup/slice/cpu.stat".to_owned()), "{unified:?}");
+        assert!(unified.contains(&"/sys/fs/cgroup/unified/cpu.stat".to_owned()), "{unified:?}");
+        assert!(told("nonsense").is_empty());
+    }
+
+    #[test]
+    fn a_process_knows_how_long_it_waited_and_what_it_may_use() {
+        assert!(usable_processors().is_some_and(|processors| processors > 0));
+        // A kernel that does not count it has no such file.
+        assert_eq!(waited().is_some(), Path::new("/proc/self/schedstat").exists());
     }
 }

@@ -25,6 +25,7 @@ use super::report::Reporter;
 use super::{Failure, Started, web};
 use crate::content::Content;
 use crate::event::Event;
+use crate::link::Place;
 use crate::node::HTTP_PORT;
 
 /// Where the file is.
@@ -58,6 +59,7 @@ struct Shop {
     size: u64,
     ledger: RefCell<Ledger>,
     reporter: Rc<Reporter>,
+    place: Place,
 }
 
 impl Prepared {
@@ -71,6 +73,7 @@ impl Prepared {
             size: started.spec.file.size,
             ledger: RefCell::new(Ledger::new(Rc::clone(&started.reporter))),
             reporter: Rc::clone(&started.reporter),
+            place: started.place,
         });
         let why = tokio::select! {
             why = ending.wait() => why,
@@ -143,7 +146,8 @@ impl Shop {
                 }
             },
         };
-        let client = client_name(request).unwrap_or_else(|| from.to_string());
+        let name = client_name(request).filter(|_| self.place.can_be_a_nodes(from.ip()));
+        let client = name.unwrap_or_else(|| from.ip().to_string());
         let size = self.size;
         let mut response = Response::new(self.stream(range.clone(), client));
         *response.status_mut() = status;

@@ -95,6 +95,8 @@ pub struct Started {
     pub server: Option<std::net::IpAddr>,
     /// Its upload link, and what waits there.
     pub uplink: Rc<Uplink>,
+    /// Where it is in its network.
+    pub place: link::Place,
     /// The connection to the gate, kept so that the gate sees who is there.
     pub gate: gate::Seat,
 }
@@ -161,18 +163,21 @@ fn run(spec: NodeSpec) -> i32 {
 
 /// One life of a node, from its first line to its last.
 async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
-    let boot_id = clock::boot_id().map_err(|e| Failure::machine(format!("no boot id in `/proc`: {e}")))?;
+    let clock = clock::name().map_err(|e| Failure::machine(format!("no boot id in `/proc`: {e}")))?;
     reporter.emit(Event::Boot {
         agent: env!("CARGO_PKG_VERSION").to_owned(),
         spec: Box::new(spec.clone()),
-        boot_id: boot_id.clone(),
+        boot_id: clock.boot_id.clone(),
         kernel: clock::kernel_release(),
+        time_namespace: clock.time_namespace.clone(),
+        processors: host::usable_processors(),
     });
     let mut ending = Ending::new().map_err(|e| Failure::machine(format!("cannot wait for signals: {e}")))?;
     let shaped = link::shape(None, spec.link, &spec.congestion).await?;
     link::pin_neighbours(&shaped, spec.nodes).await?;
     reporter.emit(Event::Shaped(shaped.clone()));
     let uplink = Rc::new(Uplink::new(link::Gauge::new(&shaped).await?, &shaped));
+    let place = link::place(&shaped).await?;
     if spec.role == Role::Tracker {
         reporter.emit(Event::Kernel(host::kernel().await?));
     }
@@ -184,13 +189,13 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
 
     let outcome = match spec.gate.clone() {
         Gate::Keep { expect, calibrate, samples } => {
-            tracker::run(&spec, Rc::clone(&reporter), expect, calibrate, samples, boot_id, &mut ending).await
+            tracker::run(&spec, Rc::clone(&reporter), expect, calibrate, samples, clock, &mut ending).await
         }
         Gate::At { address } => {
             let address = address.parse().map_err(|e| Failure::trial(format!("gate address `{address}`: {e}")))?;
             let prepared = prepare(&spec, &reporter).await?;
             tokio::select! {
-                passed = gate::pass(address, &spec, &reporter, boot_id) => {
+                passed = gate::pass(address, &spec, &reporter, clock, surroundings.as_ref()) => {
                     let gate::Passed { epoch, server, seat } = passed?;
                     // What was planned before a return was told by the life before; before an arrival there was none.
                     let (number, stay) = spec.stay_at(epoch.now().0);
@@ -220,7 +225,7 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
                         let tracker = std::net::SocketAddr::ip(&address);
                         let reporter = Rc::clone(&reporter);
                         let (spec, uplink) = (spec.clone(), Rc::clone(&uplink));
-                        let started = Started { spec, reporter, epoch, tracker, server, uplink, gate: seat };
+                        let started = Started { spec, reporter, epoch, tracker, server, uplink, place, gate: seat };
                         prepared.run(started, &mut ending).await
                     };
                     tokio::select! {
@@ -321,7 +326,10 @@ async fn drain(uplink: &Uplink) {
 
 async fn count(reporter: &Reporter, uplink: &Uplink) {
     match uplink.read().await {
-        Ok(counters) => reporter.emit(Event::Counters(Counters { throttled: host::throttled(), ..counters })),
+        Ok(counters) => {
+            let (throttled, waited) = (host::throttled(), host::waited());
+            reporter.emit(Event::Counters(Counters { throttled, waited, ..counters }));
+        }
         Err(error) => reporter.emit(Event::Warning { message: format!("the link's counters cannot be read: {error}") }),
     }
 }

@@ -22,6 +22,7 @@ use super::uplink::Uplink;
 use super::{Failure, Started, gate, web};
 use crate::content::Content;
 use crate::event::{Event, Leave};
+use crate::link::Place;
 use crate::node::{Behaviour, Gate, NodeSpec, PEER_PORT, Role, TRACKER_PORT};
 use crate::seeds;
 use crate::swarm::lookout::{Admission, Engaged, Lookout};
@@ -138,6 +139,7 @@ impl Prepared {
             next_id: 0,
             unannounced: Some(announce::Event::Started),
             newly_complete: false,
+            place: started.place,
             _gate: started.gate,
             spec,
         };
@@ -197,6 +199,7 @@ struct Peer {
     unannounced: Option<announce::Event>,
     /// Complete, and the tracker does not know yet.
     newly_complete: bool,
+    place: Place,
     _gate: super::gate::Seat,
 }
 
@@ -412,15 +415,19 @@ impl Peer {
         if peer_id == self.own.peer_id {
             return Ok(());
         }
+        // What it says counts where a node can be; a stranger is neither booked as a node nor takes its place.
+        let name = peer_id.node_name().filter(|_| self.place.can_be_a_nodes(address.ip()));
+        let label: Rc<str> = name.map_or_else(|| address.ip().to_string(), ToOwned::to_owned).into();
         let now = self.epoch.now();
-        let elsewhere = |n: &&Neighbour| n.peer_id == peer_id && n.address.ip() != address.ip();
+        let elsewhere = |n: &&Neighbour| n.peer_id == peer_id && n.label == label && n.address.ip() != address.ip();
         if let Some(known) = self.neighbours.values().find(elsewhere) {
             // A node keeps its address: somebody else goes by its name.
             let reason = format!("its peer id is that of `{}` at `{}`", known.label, known.address);
             self.reporter.emit(Event::Rejected { from: address.to_string(), reason });
             return Ok(());
         }
-        if let Some((&old, known)) = self.neighbours.iter().find(|(_, n)| n.peer_id == peer_id) {
+        let same = |n: &Neighbour| n.peer_id == peer_id && n.label == label;
+        if let Some((&old, known)) = self.neighbours.iter().find(|(_, n)| same(n)) {
             // Two calls that crossed: both sides keep the one that the lower id made. Otherwise the peer came back,
             // and what is left of its earlier life goes.
             let crossed = now - known.since < CROSSING && known.outgoing != outgoing;
@@ -434,7 +441,6 @@ impl Peer {
         }
         let id = NeighbourId(self.next_id);
         self.next_id += 1;
-        let label = peer_id.node_name().map_or_else(|| address.to_string(), ToOwned::to_owned).into();
         let connection = Connection::start(id, stream, rest, self.geometry, &self.incoming, Rc::clone(&self.uplink));
         self.neighbours.insert(id, Neighbour { connection, peer_id, address, label, outgoing, since: now });
         self.input(Input::Connected(id), ending)

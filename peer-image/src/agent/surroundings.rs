@@ -13,7 +13,10 @@ use super::privileges;
 use super::report::Reporter;
 use crate::event::{Event, Shaped};
 use crate::link::{self, LinkError, Ways};
-use crate::node::{Alteration, Change};
+use crate::node::{Alteration, Change, Link};
+
+/// Rates that the link is to have at once, and whom to tell what went wrong.
+type Trial = (Link, oneshot::Sender<Option<String>>);
 
 /// What the thread did: how much later than planned it began, and how long it took, ns; and what went wrong.
 type Done = (Change, u64, u64, Option<String>);
@@ -22,6 +25,8 @@ type Done = (Change, u64, u64, Option<String>);
 #[derive(Debug)]
 pub struct Surroundings {
     go: Option<oneshot::Sender<(Epoch, u64)>>,
+    /// Rates to try before the common start.
+    trials: mpsc::UnboundedSender<Trial>,
     /// The thread ends when this is gone, after what it is about.
     on: oneshot::Sender<()>,
     done: mpsc::UnboundedReceiver<Done>,
@@ -37,6 +42,7 @@ impl Surroundings {
         let (go, start) = oneshot::channel();
         let (on, over) = oneshot::channel();
         let (tell, done) = mpsc::unbounded_channel();
+        let (trials, asked) = mpsc::unbounded_channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
         let body = move || {
             let prepared = privileges::keep_net_admin().map_err(|e| e.to_string()).and_then(|()| {
@@ -46,7 +52,7 @@ impl Surroundings {
             match prepared {
                 Ok(runtime) => {
                     drop(ready.send(Ok(())));
-                    runtime.block_on(follow(&shaped, nodes, changes, start, over, tell));
+                    runtime.block_on(follow(&shaped, nodes, changes, asked, start, over, tell));
                 }
                 Err(why) => drop(ready.send(Err(why))),
             }
@@ -54,7 +60,19 @@ impl Surroundings {
         let failed = |why: String| Failure::machine(format!("the link cannot be changed later: {why}"));
         thread::Builder::new().name("link".to_owned()).spawn(body).map_err(|e| failed(e.to_string()))?;
         is_ready.recv().map_err(|e| failed(e.to_string()))?.map_err(failed)?;
-        Ok(Self { go: Some(go), on, done })
+        Ok(Self { go: Some(go), trials, on, done })
+    }
+
+    /// Gives the link other rates for a while, before the thread may act as planned.
+    ///
+    /// # Errors
+    /// If the kernel does not take them.
+    pub async fn retune(&self, link: Link) -> Result<(), Failure> {
+        let failed = |why: String| Failure::machine(format!("the link's later rates cannot be tried: {why}"));
+        let (tell, told) = oneshot::channel();
+        // If the thread is gone, its answer does not come.
+        let _ = self.trials.send((link, tell));
+        told.await.map_err(|e| failed(e.to_string()))?.map_or(Ok(()), |why| Err(failed(why)))
     }
 
     /// Lets the thread act, and reports for ever what it did from `from` ns after the common start on: what was planned before
@@ -70,8 +88,8 @@ impl Surroundings {
 
     /// Ends the thread, and reports what it did until then: a node may end at the very moment at which its link changes.
     pub async fn end(self, reporter: &Reporter) {
-        let Self { go, on, mut done } = self;
-        drop((go, on));
+        let Self { go, trials, on, mut done } = self;
+        drop((go, trials, on));
         while let Some(done) = done.recv().await {
             tell_of(done, reporter);
         }
@@ -86,11 +104,24 @@ async fn follow(
     shaped: &Shaped,
     nodes: u32,
     changes: Vec<Change>,
-    start: oneshot::Receiver<(Epoch, u64)>,
+    mut trials: mpsc::UnboundedReceiver<Trial>,
+    mut start: oneshot::Receiver<(Epoch, u64)>,
     mut over: oneshot::Receiver<()>,
     tell: mpsc::UnboundedSender<Done>,
 ) {
-    let Ok((epoch, from)) = start.await else { return };
+    let (epoch, from) = loop {
+        tokio::select! {
+            biased;
+            started = &mut start => match started {
+                Ok(started) => break started,
+                Err(_) => return,
+            },
+            Some((link, tell)) = trials.recv() => {
+                // Who asked may be gone.
+                let _ = tell.send(link::retune(shaped, link).await.err().map(|error| error.to_string()));
+            }
+        }
+    };
     let mut ways = Ways::default();
     for change in changes {
         // Of a life that begins later, what is past is how it finds its link: an earlier life told of it.

@@ -50,7 +50,7 @@ pub async fn run(
     expect: u32,
     calibrate: u64,
     samples: BTreeSet<String>,
-    boot_id: String,
+    clock: clock::Name,
     ending: &mut Ending,
 ) -> Result<(), Failure> {
     // The gate first: nodes may come while the metainfo is made.
@@ -67,7 +67,7 @@ pub async fn run(
         reporter: Rc::clone(&reporter),
         silent: Cell::new(false),
     });
-    let keeper = Rc::new(Keeper::new(expect, calibrate, samples, boot_id, Rc::clone(&reporter)));
+    let keeper = Rc::new(Keeper::new(expect, calibrate, samples, clock, Rc::clone(&reporter)));
     let why = tokio::select! {
         why = ending.wait() => why,
         () = Rc::clone(&office).change(&spec.changes, &keeper) => unreachable!("it waits for ever"),

@@ -41,6 +41,7 @@ pub use self::congestion::SYSTEM as SYSTEM_CONGESTION;
 pub use self::congestion::available as available_congestion;
 pub use self::error::{Doing, LinkError, Part};
 use self::interface::Interface;
+pub use self::pin::Place;
 pub use self::probe::probe;
 pub use self::table::{Neighbours, Table};
 use self::tbf::Bucket;
@@ -111,6 +112,17 @@ pub async fn pin_neighbours(shaped: &Shaped, nodes: u32) -> Result<(), LinkError
     let handle = netlink::connect()?;
     let interface = interface::find(&handle, Some(&shaped.interface)).await?;
     pin::pin(&handle, &interface, nodes).await
+}
+
+/// Where the node is in its network.
+///
+/// # Errors
+///
+/// Netlink's own.
+pub async fn place(shaped: &Shaped) -> Result<Place, LinkError> {
+    let handle = netlink::connect()?;
+    let Interface { address, prefix, .. } = interface::find(&handle, Some(&shaped.interface)).await?;
+    Ok(Place { address, prefix })
 }
 
 /// Gives a shaped link other rates: its queues keep what waits in them and what they counted. Needs NET_ADMIN.
@@ -226,7 +238,7 @@ fn count(queues: &[TcMessage], (up, interface): (u32, &str), down: u32) -> Resul
             .and_then(|queue| Some(Queue { rate: bits(Bucket::read(queue)?.bytes_per_s), ..tbf::count(queue)? }))
             .ok_or_else(|| LinkError::Unshaped { interface: interface.to_owned() })
     };
-    Ok(Counters { up: one(up, interface)?, down: one(down, MIRROR)?, throttled: None })
+    Ok(Counters { up: one(up, interface)?, down: one(down, MIRROR)?, ..Counters::default() })
 }
 
 fn bucket(rate: u64, interface: &Interface) -> Result<Bucket, LinkError> {

@@ -9,7 +9,7 @@
 //! The kernel forgets an interface's entries, permanent ones too, when its Ethernet address is set or it goes down: what was
 //! entered before by whoever made the network (the way out of a namespace) is entered again.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState};
 use rtnetlink::{Handle, LinkUnspec};
@@ -92,6 +92,29 @@ fn entry(message: &NeighbourMessage) -> Option<Entry> {
     Some((address, ethernet))
 }
 
+/// Where a node is in its network: from it follows which addresses other nodes can have.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    pub(super) address: Ipv4Addr,
+    pub(super) prefix: u8,
+}
+
+impl Place {
+    /// Whether a node can have that address. The first one of a network is its gateway's, and the last one nobody's; where
+    /// each node is a network of its own, the gateway's is link-local. Whoever calls from there, or from another network, is
+    /// no node, whatever it says.
+    #[must_use]
+    pub fn can_be_a_nodes(self, other: IpAddr) -> bool {
+        let IpAddr::V4(other) = other.to_canonical() else { return false };
+        if self.address.is_unspecified() || self.prefix >= 31 {
+            return !other.is_link_local();
+        }
+        let hosts = u32::MAX >> self.prefix.min(31);
+        let (own, host) = (u32::from(self.address), u32::from(other) & hosts);
+        own & !hosts == u32::from(other) & !hosts && (2..hosts).contains(&host)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +129,27 @@ mod tests {
         assert_eq!(others(Ipv4Addr::new(10, 0, 0, 130), 29, 100).last(), Some(&Ipv4Addr::new(10, 0, 0, 134)));
         assert!(others(own, 32, 3).is_empty());
         assert_eq!(ethernet(own), [0x02, 0x42, 172, 18, 0, 3]);
+    }
+
+    #[test]
+    fn the_gateway_and_other_networks_are_no_nodes() {
+        let is_node = |own: [u8; 4], prefix, other: [u8; 4]| {
+            Place { address: own.into(), prefix }.can_be_a_nodes(Ipv4Addr::from(other).into())
+        };
+        for (other, expected) in [
+            ([172, 18, 0, 2], true),
+            ([172, 18, 200, 9], true),
+            ([172, 18, 0, 1], false),
+            ([172, 18, 255, 255], false),
+            ([172, 19, 0, 2], false),
+            ([127, 0, 0, 1], false),
+        ] {
+            assert_eq!(is_node([172, 18, 0, 3], 16, other), expected, "{other:?}");
+        }
+        // In namespaces each node has a network of its own, and the switch a link-local address.
+        assert!(is_node([10, 64, 0, 3], 32, [10, 64, 1, 0]));
+        assert!(!is_node([10, 64, 0, 3], 32, [169, 254, 0, 1]));
+        let mapped = Ipv4Addr::new(172, 18, 0, 2).to_ipv6_mapped();
+        assert!(Place { address: [172, 18, 0, 3].into(), prefix: 16 }.can_be_a_nodes(mapped.into()));
     }
 }

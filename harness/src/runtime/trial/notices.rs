@@ -10,6 +10,9 @@ use crate::runtime::{Notice, RuntimeError};
 
 /// Longest part that is kept of a line that is no event, characters.
 const SHORTENED: usize = 300;
+/// A clock that is off by so much from the controller's is another one, whatever it is called, ns: a line may be late, but
+/// not so late.
+const UNEQUAL: u64 = 60_000_000_000;
 
 impl Driver<'_> {
     /// Takes in a notice.
@@ -56,15 +59,19 @@ impl Driver<'_> {
         let gap = known.report(&record);
         let mut cut = None;
         match &record.event {
-            E::Boot { boot_id, spec, .. } if spec.role == Role::Tracker => {
-                self.gate_shares_clock = !boot_id.is_empty() && *boot_id == self.boot_id;
+            E::Boot { boot_id, time_namespace, spec, .. } if spec.role == Role::Tracker => {
+                let same = *boot_id == self.boot_id && *time_namespace == self.time_namespace;
+                self.gate_shares_clock = !boot_id.is_empty() && same;
             }
             E::Ready { .. } => (self.observer)(Update::Ready { node: node.clone() }),
             E::GateOpen { at, .. } if is_tracker && self.gate.is_none() => {
                 // On another host the gate's clock is not ours. What its line says is how far ahead the start is;
                 // when the line was written we can only know by when it came.
                 let ahead = at.saturating_sub(record.mono);
-                self.gate = Some(if self.gate_shares_clock { *at } else { self.clock.mono().saturating_add(ahead) });
+                let by_line = self.clock.mono().saturating_add(ahead);
+                // Two machines that were made from one image may give their clocks one name.
+                let is_same = self.gate_shares_clock && at.abs_diff(by_line) < UNEQUAL;
+                self.gate = Some(if is_same { *at } else { by_line });
             }
             E::Started { pieces, .. } => self.survival.begins(&node, *pieces),
             E::Progress(progress) => {

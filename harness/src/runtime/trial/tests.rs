@@ -249,6 +249,8 @@ async fn play(
         spec: Box::new(spec.clone()),
         boot_id: "far away".into(),
         kernel: "k".into(),
+        time_namespace: String::new(),
+        processors: Some(2),
     });
     if let Part::Fails(kind) = part {
         voice.say(E::Error { kind: *kind, message: "no tbf here".into() });

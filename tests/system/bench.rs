@@ -26,7 +26,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Limits that no machine on which tests run at all will exceed.
 const FORGIVING: &str = "validity: { link_rate: 50 %, host_busy: 100 %, host_softirq: 100 %, host_steal: 100 %, \
-                         memory_pressure: 100 %, start_skew: 1 min, churn_late: 1 min, stall: 1 min }\n";
+                         memory_pressure: 100 %, run_delay: 100 %, start_skew: 1 min, churn_late: 1 min, stall: 1 min }\n";
 
 /// An experiment in words: what differs from a small swarm on fast links.
 #[derive(Debug, Clone)]

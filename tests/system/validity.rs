@@ -6,10 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use peer_image::node::{Gate, Link, Role};
+use bollard::models::ContainerUpdateBody;
+use peer_image::content;
+use peer_image::node::{Gate, Link, PEER_PORT, Role};
+use peer_image::wire::handshake::{Handshake, PeerId};
 use rustix::process::Signal;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::process::Command;
 
-use crate::bench::{Bench, Done, Experiment};
+use crate::bench::{Bench, Done, Experiment, PATIENCE};
+use crate::binary;
 use crate::engine::{Engine, specification};
 use crate::node;
 
@@ -27,6 +34,7 @@ fn strict_about(limit: &str) -> String {
         ("host_softirq", "100 %"),
         ("host_steal", "100 %"),
         ("memory_pressure", "100 %"),
+        ("run_delay", "100 %"),
         ("start_skew", "1 min"),
         ("churn_late", "1 min"),
         ("stall", "1 min"),
@@ -98,6 +106,104 @@ async fn a_hog_on_every_processor_makes_a_trial_invalid() {
         hog.join().expect("a hog does not panic");
     }
     is_invalid(&done, "the host's processors were ");
+}
+
+/// A swarm that could do with every processor that there is, and may use one.
+async fn one_processor(name: &'static str, limit: &str) -> Done {
+    let more = format!("runtime: netns\nretries: 0\n{}", strict_about(limit));
+    let who = "peers: 8";
+    let fast = Experiment { name, who, size: "64 MiB", server: "1 gbit", up: "1 gbit", more, ..Experiment::default() };
+    let bench =
+        Bench::new(&fast.to_string().replace("down: 40 mbit", "down: 1 gbit").replace("down: 20 mbit", "down: 1 gbit"));
+    let mut command = Command::new("taskset");
+    command.args(["-c", "0"]).arg(binary::harness()).args(["run", "experiment.yaml"]);
+    bench.spawn(command).end().await
+}
+
+#[tokio::test]
+async fn nodes_that_may_use_one_processor_make_a_trial_invalid() {
+    let _engine = Engine::alone().await;
+    let done = one_processor("one-processor", "host_busy: 95 %").await;
+    is_invalid(&done, "the host's processors were ");
+    let processors = |event: &peer_image::event::Event| match event {
+        peer_image::event::Event::Boot { processors, .. } => *processors,
+        _ => None,
+    };
+    let reported = done.reported("p2p-n8");
+    let told: Vec<u32> = reported.iter().filter_map(|(_, event)| processors(event)).collect();
+    assert_eq!(told, [1; 10], "tracker, server and eight peers say what they may use");
+    let done = one_processor("waiting", "run_delay: 10 %").await;
+    is_invalid(&done, "was ready and waited for a processor in ");
+}
+
+#[tokio::test]
+async fn a_quota_on_a_container_makes_a_trial_invalid() {
+    let engine = Engine::shared().await;
+    let bench = swarm("quota", &strict_about("stall: 1 min"));
+    let mut running = bench.start();
+    let run = running.transfers(&engine).await;
+    let held = engine.held(&run).await;
+    // A hundredth of one processor.
+    let quota =
+        ContainerUpdateBody { cpu_period: Some(100_000), cpu_quota: Some(1_000), ..ContainerUpdateBody::default() };
+    engine.docker.update_container(held.container("peer-1"), quota).await.expect("the engine can limit a container");
+    let done = running.end().await;
+    is_invalid(&done, "the kernel kept `peer-1` off the processors for ");
+}
+
+/// Takes a block of the file from a node, as a peer of that name; returns who it was to that node.
+async fn takes_a_block(node: &str, file: &peer_image::node::FileSpec, name: &str) -> std::net::IpAddr {
+    let mut stream = TcpStream::connect((node, PEER_PORT)).await.expect("a container can be reached from its host");
+    let info_hash = content::metainfo(file, "http://tracker/announce").info_hash();
+    let own = Handshake { info_hash, peer_id: PeerId::for_node(name).expect("a short name") };
+    stream.write_all(&own.encode()).await.expect("the connection takes a handshake");
+    stream.read_exact(&mut [0; 68]).await.expect("it shakes hands");
+    stream.write_all(&[0, 0, 0, 1, 2]).await.expect("the connection takes that it is interested");
+    loop {
+        let length = stream.read_u32().await.expect("a message comes");
+        let mut message = vec![0; length as usize];
+        stream.read_exact(&mut message).await.expect("a message has its length");
+        match message.first() {
+            // Unchoked: the first block of the first piece.
+            Some(1) => {
+                let request = [&[0, 0, 0, 13, 6][..], &[0; 8], &16_384_u32.to_be_bytes()].concat();
+                stream.write_all(&request).await.expect("the connection takes a request");
+            }
+            Some(7) => return stream.local_addr().expect("it is connected").ip(),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_in_the_swarm_makes_a_trial_invalid_even_under_the_name_of_a_node() {
+    let engine = Engine::shared().await;
+    for (name, who) in [("stranger", "somebody"), ("impostor", "peer-1")] {
+        let bench = swarm(name, &strict_about("stall: 1 min"));
+        let mut running = bench.start();
+        let run = running.transfers(&engine).await;
+        let held = engine.held(&run).await;
+        let server = engine.docker.inspect_container(held.container("server"), None).await.expect("it is there");
+        let networks = server.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+        let address = networks.into_values().find_map(|network| network.ip_address).expect("it has an address");
+        let plan = std::fs::read_to_string(bench.path().join(format!("reports/{name}/{run}/plan.json")));
+        let plan: harness::plan::Plan = serde_json::from_str(&plan.expect("a run has a plan")).expect("it can be read");
+        let taking = takes_a_block(&address, &plan.cells[0].trials[0].file, who);
+        let own = tokio::time::timeout(PATIENCE, taking).await.expect("a newcomer gets a block");
+        let done = running.end().await;
+        is_invalid(&done, &format!("`{own}` is no node of the plan, and nodes sent "));
+    }
+}
+
+#[tokio::test]
+async fn a_later_rate_that_is_not_to_be_had_makes_a_trial_invalid() {
+    let _engine = Engine::shared().await;
+    let event = "events: { more: { at: 1 s, who: server, links: { up: 100 gbit, down: 40 mbit } } }\n";
+    let more = format!("{event}{}runtime: netns\nretries: 0\n", strict_about("link_rate: 50 %"));
+    let who = "peers: 2";
+    let done = Bench::new(&Experiment { name: "later-rate", who, more, ..Experiment::default() }).run().await;
+    is_invalid(&done, "`server`'s upload carried ");
+    is_invalid(&done, "when it was tried, the plan says 100000.000");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     let name = own.as_ref().and_then(|path| Path::new(path).file_name());
     match name.and_then(|name| name.to_str()) {
         // A specification that is no UTF-8 is none, and is refused as such.
-        Some("peer") => return peer_image::agent::main(std::env::args_os().map(lossy)),
+        Some("peer") => return peer_image::agent::main(std::env::args_os().map(|argument| argument.to_string_lossy().into_owned())),
         Some(netns::ENTER) => return netns::enter(),
         Some(netns::SWITCH) => return netns::switch(),
         _ => {}
@@ -20,6 +20,3 @@ fn main() -> ExitCode {
     harness::commands::main()
 }
 
-fn lossy(argument: OsString) -> String {
-    argument.to_string_lossy().into_owned()
-}

@@ -197,7 +197,7 @@ fn who_left_by_itself_uploads_what_its_sockets_held_and_no_more() {
         let Line::Node(left) = lines[at].clone() else { unreachable!("it is a node's") };
         let count = |seq: u64, mono: u64, bytes: u64| {
             let queue = Queue { bytes, packets: 1, drops: 0, backlog: 0, rate: 0 };
-            let event = NodeEvent::Counters(Counters { up: queue, down: queue, throttled: None });
+            let event = NodeEvent::Counters(Counters { up: queue, down: queue, ..Counters::default() });
             Line::Node(event::Record { seq, mono, event, ..left.clone() })
         };
         // The look just before it said that it left, and the last one.

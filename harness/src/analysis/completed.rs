@@ -121,8 +121,10 @@ mod tests {
         let mut analysis = nightly();
         analysis.comparisons.clear();
         let mut reference = reference(&[36.0, 36.3, 35.8, 36.1, 36.2, 35.9, 36.0, 36.2], 20.0);
-        let keep = |night: &mut history::Night, it| night.completed.insert(NIGHTLY.to_owned(), it);
-        reference.nights.iter_mut().for_each(|night| drop(keep(night, of(50, 50))));
+        let keep = |night: &mut history::Night, it| {
+            night.completed.insert(NIGHTLY.to_owned(), it);
+        };
+        reference.nights.iter_mut().for_each(|night| keep(night, of(50, 50)));
         keep(reference.baseline.as_mut().unwrap(), of(50, 50));
         keep(&mut reference.tonight, of(30, 50));
         history::look_back(&mut analysis, &reference);

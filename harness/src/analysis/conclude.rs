@@ -53,7 +53,7 @@ pub fn conclude(cell: &Cell, trial: &Trial, observed: &Observed) -> Measured {
     let theory = theory::rows(cell, trial, observed, &peers, &followed.rows, distribution_time_s);
     let transfers = flows::transfers(cell, trial, observed);
     let utilisation = flows::utilisation(cell, trial, observed, horizon);
-    let took = |(begun, ended): (&(u64, String), u64)| ended.saturating_sub(begun.0) as f64 / 1e9;
+    let took = |(begun, ended): (&(u64, String, String), u64)| ended.saturating_sub(begun.0) as f64 / 1e9;
     let wall_s = observed.begun.as_ref().zip(observed.ended).map(took);
     Measured { trial: row, peers, churn, transfers, utilisation, population: followed.rows, theory, findings, wall_s }
 }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use peer_image::event::Leave;
+use peer_image::event::{Host, Leave};
 use peer_image::node::{Alteration, DRAIN, Link, Role};
 
 use super::checks::apart;

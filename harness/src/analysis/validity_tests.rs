@@ -127,7 +127,11 @@ fn a_link_that_had_the_rates_of_another_moment_of_the_plan() {
             let what = peer_image::node::Alteration::Rates(Link { up, down });
             let action = Action::Links(Link { up, down });
             cell.trials[0].schedule.push(crate::plan::Event { at, node: "peer-2".to_owned(), action });
-            plant(&mut log, "peer-2", vec![(GO + at, NodeEvent::Changed { planned: at, late: 0, what, error: None })]);
+            plant(
+                &mut log,
+                "peer-2",
+                vec![(GO + at, NodeEvent::Changed { planned: at, late: 0, took: None, what, error: None })],
+            );
         }
         (cell, log)
     };

@@ -267,9 +267,8 @@ fn neighbours(most: u32, entries: u32) {
     let words = format!("the host's table of Ethernet neighbours has {entries} entries, {most} at most (gc_thresh3)");
     if entries.saturating_mul(10) >= most.saturating_mul(9) {
         note(format_args!(
-            "{words}: nodes in namespaces, and up to {} in containers, need none, but trials in which it is full are INVALID \
-             (hint: `sudo sysctl -w net.ipv4.neigh.default.gc_thresh3=16384`)",
-            KNOWN_MAX
+            "{words}: nodes in namespaces, and up to {KNOWN_MAX} in containers, need none, but trials in which it is full are INVALID \
+             (hint: `sudo sysctl -w net.ipv4.neigh.default.gc_thresh3=16384`)"
         ));
     } else {
         good(words);

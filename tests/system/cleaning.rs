@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tokio::process::Command;
 
-use crate::bench::{Bench, Experiment};
+use crate::bench::{Bench, Experiment, PATIENCE};
 use crate::binary;
 use crate::engine::{Engine, Held};
 use crate::node;
@@ -115,10 +115,34 @@ async fn controllers_that_are_process_1_of_two_namespaces_leave_each_other_alone
         cleaned.said("removed nothing");
         cleaned.said("of a run that is alive");
     }
-    for (twin, run) in twins.into_iter().zip(runs) {
+    for twin in twins {
         let done = twin.end().await;
         done.ended_with(0);
         assert_eq!(done.table("peers.csv").len(), 3, "{done}");
+    }
+    // Both may bear the same run's id.
+    for run in runs {
         engine.assert_nothing_left(&run).await;
+    }
+}
+
+#[tokio::test]
+async fn what_process_1_of_a_namespace_left_that_is_gone_is_removed_from_the_machine() {
+    let engine = Engine::alone().await;
+    let bench = bench("orphaned");
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(binary::harness());
+    let mut running = bench.spawn({
+        command.args(["run", "experiment.yaml"]);
+        command
+    });
+    let run = running.begins().await;
+    running.says(" transfer").await;
+    running.kill().await;
+    // The namespace ends a moment after the one that made it.
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !engine.held(&run).await.is_nothing() {
+        assert!(tokio::time::Instant::now() < deadline, "it is taken for alive");
+        bench.command(["clean"]).end().await;
     }
 }

@@ -215,6 +215,28 @@ fn a_transfer_crosses_both_queues_and_is_counted_without_capabilities() {
     });
 }
 
+#[test]
+fn whom_a_node_was_told_of_it_knows_after_its_address_was_set_and_after_a_cut() {
+    in_namespace("whom_a_node_was_told_of_it_knows_after_its_address_was_set_and_after_a_cut", async |handle| {
+        make_pair(&handle).await;
+        // As who makes a namespace enters the way out of it, before a node begins.
+        let way_out = (Ipv4Addr::new(10, 77, 0, 200), vec![2, 0, 0, 0, 0, 1]);
+        let interface = interface::find(&handle, Some("near")).await.unwrap();
+        pin::enter(&handle, &interface, [way_out.clone()]).await.unwrap();
+        let knows = async || pin::entries(&handle, &interface).await.unwrap().contains(&way_out);
+        let shaped = shape(None, Some(LINK), "reno").await.unwrap();
+        // The first time it gets another Ethernet address, the second time it has it.
+        for _ in 0..2 {
+            pin_neighbours(&shaped, 3).await.unwrap();
+            assert!(knows().await);
+        }
+        let ways = cut(&shaped).await.unwrap();
+        assert!(!knows().await, "the kernel forgets it");
+        mend(&shaped, 3, &ways).await.unwrap();
+        assert!(knows().await);
+    });
+}
+
 /// The kernel's default, before anything was set.
 async fn shape_default_of(handle: &Handle) -> String {
     let none = Interface {

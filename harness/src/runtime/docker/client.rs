@@ -378,7 +378,15 @@ impl Client {
         let fail =
             |error: bollard::errors::Error| ClientError::CreateContainer { name: name.to_owned(), fault: error.into() };
         let options = CreateContainerOptionsBuilder::default().name(name).build();
-        self.docker.create_container(Some(options), body(container)).await.map_err(fail)?;
+        let mut body = body(container);
+        let mut made = self.docker.create_container(Some(options.clone()), body.clone()).await;
+        if let Err(bollard::errors::Error::DockerResponseServerError { message, .. }) = &made
+            && message.contains(BUFFER)
+        {
+            never_drop(&mut body);
+            made = self.docker.create_container(Some(options), body).await;
+        }
+        made.map_err(fail)?;
         if let Some(file) = file {
             let options = UploadToContainerOptionsBuilder::default().path(file.dir).build();
             let content = bollard::body_full(file.tar().into());
@@ -531,6 +539,18 @@ fn log_options() -> HashMap<String, String> {
     options.map(|(option, value)| (option.to_owned(), value.to_owned())).into()
 }
 
+/// The option that an engine's default may have, and that it refuses beside `mode: blocking`.
+const BUFFER: &str = "max-buffer-size";
+
+/// Lets an engine keep output by way of a buffer, where its defaults leave no other way: one that is never full.
+fn never_drop(body: &mut ContainerCreateBody) {
+    let log = body.host_config.as_mut().and_then(|host| host.log_config.as_mut());
+    if let Some(options) = log.and_then(|log| log.config.as_mut()) {
+        let buffered = [("mode", "non-blocking"), (BUFFER, "1g")];
+        options.extend(buffered.map(|(option, value)| (option.to_owned(), value.to_owned())));
+    }
+}
+
 /// An answer with one of these statuses means that there is nothing to act on.
 fn absent<T>(result: Result<T, bollard::errors::Error>, statuses: &[u16]) -> Result<Option<T>, Fault> {
     match result.map_err(Fault::from) {
@@ -582,6 +602,12 @@ mod tests {
         let options = ["compress", "max-file", "max-size", "mode"];
         assert_eq!(said.keys().map(String::as_str).collect::<Vec<_>>(), options);
         assert_eq!(said["mode"], "blocking");
+        // Where it insists on a buffer, that is larger than all that a node writes.
+        let mut buffered = container(None);
+        never_drop(&mut buffered);
+        let said = buffered.host_config.and_then(|host| host.log_config?.config).unwrap();
+        assert_eq!((said["mode"].as_str(), said["max-buffer-size"].as_str()), ("non-blocking", "1g"));
+        assert_eq!(said["max-size"], "1p");
     }
 
     #[test]

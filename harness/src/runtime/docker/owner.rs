@@ -82,28 +82,36 @@ impl Owner {
 /// Whether a process of another PID namespace is among those that this `/proc` shows, which are those of its own namespace
 /// and of all below it; `None` if it may be one that nobody lets us look at.
 fn seen(proc: &Path, owner: &Owner) -> Option<bool> {
-    let mut hidden = false;
+    // A `/proc` that hides others' processes hides the first one too.
+    let mut hidden = !proc.join("1/stat").exists();
     for entry in std::fs::read_dir(proc).ok()?.flatten() {
         let (name, dir) = (entry.file_name(), entry.path());
         if !name.to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit())) {
             continue;
         }
-        let is_there = |error: &std::io::Error| error.kind() != std::io::ErrorKind::NotFound;
-        match std::fs::read_link(dir.join("ns/pid")) {
-            Ok(link) if number(&link) != owner.namespace => continue,
-            Ok(_) => {}
+        // These two everybody may read; which namespace it is in, only who might trace it.
+        let read = |file: &str| std::fs::read_to_string(dir.join(file));
+        match read("status").and_then(|status| Ok((status, read("stat")?))) {
+            Ok((status, stat)) if innermost(&status) == Some(owner.pid) && started(&stat) == Some(owner.started) => {}
+            Ok(_) => continue,
             Err(error) => {
-                hidden |= is_there(&error);
+                hidden |= !has_gone(&error);
                 continue;
             }
         }
-        let Ok(status) = std::fs::read_to_string(dir.join("status")) else { continue };
-        let Ok(stat) = std::fs::read_to_string(dir.join("stat")) else { continue };
-        if innermost(&status) == Some(owner.pid) && started(&stat) == Some(owner.started) {
-            return Some(true);
+        match std::fs::read_link(dir.join("ns/pid")) {
+            Ok(link) if number(&link) == owner.namespace => return Some(true),
+            Ok(_) => {}
+            Err(error) => hidden |= !has_gone(&error),
         }
     }
     if hidden { None } else { Some(false) }
+}
+
+/// Whether a process ended before it could be looked at.
+fn has_gone(error: &std::io::Error) -> bool {
+    let gone = [rustix::io::Errno::NOENT, rustix::io::Errno::SRCH];
+    gone.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// A process's number in its own PID namespace: the last of the line `NSpid` of `/proc/PID/status`.
@@ -170,33 +178,35 @@ mod tests {
         }
     }
 
-    /// A `/proc` with one process in it.
-    fn proc_of(owner: &Owner, number: u32) -> tempfile::TempDir {
-        let root = tempfile::tempdir().unwrap();
-        let dir = root.path().join(number.to_string());
+    /// Puts a process into a `/proc`.
+    fn put(proc: &Path, owner: &Owner, number: u32) {
+        let dir = proc.join(number.to_string());
         std::fs::create_dir_all(dir.join("ns")).unwrap();
         std::os::unix::fs::symlink(format!("pid:[{}]", owner.namespace), dir.join("ns/pid")).unwrap();
         std::fs::write(dir.join("status"), format!("Pid:\t{number}\nNSpid:\t{number}\t{}\n", owner.pid)).unwrap();
         let fields = "0 ".repeat(18);
         std::fs::write(dir.join("stat"), format!("{number} (harness) S {fields}{} 0 0\n", owner.started)).unwrap();
-        root
     }
 
     #[test]
     fn process_1_of_a_container_is_found_from_the_machine_and_told_from_process_1_of_another() {
         let owner = Owner { boot: "b".into(), namespace: "4026532299".into(), pid: 1, started: 4242 };
-        let root = proc_of(&owner, 777);
+        let root = tempfile::tempdir().unwrap();
+        put(root.path(), &Owner { namespace: WHOLE_MACHINE.into(), started: 1, ..owner.clone() }, 1);
+        put(root.path(), &owner, 777);
         assert_eq!(seen(root.path(), &owner), Some(true));
         let other = Owner { namespace: "4026532300".into(), ..owner.clone() };
         assert_eq!(seen(root.path(), &other), Some(false));
         // The number of a namespace that is gone is given again.
         assert_eq!(seen(root.path(), &Owner { started: 4241, ..owner.clone() }), Some(false));
-        // Who may not be looked at may be the one.
-        let hidden = root.path().join("778/ns/pid");
-        std::fs::create_dir_all(hidden.parent().unwrap()).unwrap();
-        std::fs::write(&hidden, "no link").unwrap();
-        assert_eq!(seen(root.path(), &other), None);
-        assert_eq!(seen(root.path(), &owner), Some(true));
+        // Who may not be looked at may be the one, unless it began at another time.
+        std::fs::remove_file(root.path().join("777/ns/pid")).unwrap();
+        std::fs::write(root.path().join("777/ns/pid"), "no link").unwrap();
+        assert_eq!(seen(root.path(), &owner), None);
+        assert_eq!(seen(root.path(), &Owner { started: 4241, ..owner.clone() }), Some(false));
+        // Where others' processes are hidden, nothing is told from their absence.
+        std::fs::remove_dir_all(root.path().join("1")).unwrap();
+        assert_eq!(seen(root.path(), &Owner { started: 4241, ..owner }), None);
     }
 
     #[test]

@@ -12,7 +12,9 @@ fn main() -> ExitCode {
     match name.and_then(|name| name.to_str()) {
         // A specification that is no UTF-8 is none, and is refused as such.
         Some("peer") => {
-            return peer_image::agent::main(std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()));
+            return peer_image::agent::main(
+                std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()),
+            );
         }
         Some(netns::ENTER) => return netns::enter(),
         Some(netns::SWITCH) => return netns::switch(),

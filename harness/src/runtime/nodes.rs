@@ -110,7 +110,8 @@ mod tests {
     #[test]
     fn a_node_whose_link_becomes_faster_is_a_kind_of_its_own() {
         let mut cell = cell(Vec::new());
-        let nodes = cell.trials[0].nodes.clone();
+        let mut nodes = cell.trials[0].nodes.clone();
+        nodes.iter_mut().for_each(|node| node.link = Some(Link { up: 8_000_000, down: 8_000_000 }));
         let before = samples(&cell, &cell.trials[0], &nodes);
         let last = nodes.last().expect("it has nodes");
         let Link { up, down } = last.link.expect("a peer has a link");

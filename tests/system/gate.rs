@@ -196,5 +196,6 @@ async fn a_job_gets_its_annotations_and_its_page() {
     let page = std::fs::read_to_string(bench.path().join("page.md")).expect("the job's page");
     assert!(page.starts_with("## job: crossed\n"), "{page}");
     let junit = std::fs::read_to_string(done.dir().join("junit.xml")).expect("test cases");
-    assert!(junit.contains("failures=\"1\""), "{junit}");
+    // The threshold, and the run for it.
+    assert!(junit.contains("failures=\"2\"") && junit.contains("type=\"crossed\""), "{junit}");
 }

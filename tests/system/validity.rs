@@ -108,8 +108,8 @@ async fn a_hog_on_every_processor_makes_a_trial_invalid() {
     is_invalid(&done, "the host's processors were ");
 }
 
-/// A swarm that could do with every processor that there is, and may use one.
-async fn one_processor(name: &'static str, limit: &str) -> Done {
+/// A swarm that could do with every processor that there is, and may use one; with its directory.
+async fn one_processor(name: &'static str, limit: &str) -> (Bench, Done) {
     let more = format!("runtime: netns\nretries: 0\n{}", strict_about(limit));
     let who = "peers: 8";
     let fast = Experiment { name, who, size: "64 MiB", server: "1 gbit", up: "1 gbit", more, ..Experiment::default() };
@@ -117,13 +117,14 @@ async fn one_processor(name: &'static str, limit: &str) -> Done {
         Bench::new(&fast.to_string().replace("down: 40 mbit", "down: 1 gbit").replace("down: 20 mbit", "down: 1 gbit"));
     let mut command = Command::new("taskset");
     command.args(["-c", "0"]).arg(binary::harness()).args(["run", "experiment.yaml"]);
-    bench.spawn(command).end().await
+    let done = bench.spawn(command).end().await;
+    (bench, done)
 }
 
 #[tokio::test]
 async fn nodes_that_may_use_one_processor_make_a_trial_invalid() {
     let _engine = Engine::alone().await;
-    let done = one_processor("one-processor", "host_busy: 95 %").await;
+    let (_bench, done) = one_processor("one-processor", "host_busy: 95 %").await;
     is_invalid(&done, "the host's processors were ");
     let processors = |event: &peer_image::event::Event| match event {
         peer_image::event::Event::Boot { processors, .. } => *processors,
@@ -132,7 +133,7 @@ async fn nodes_that_may_use_one_processor_make_a_trial_invalid() {
     let reported = done.reported("p2p-n8");
     let told: Vec<u32> = reported.iter().filter_map(|(_, event)| processors(event)).collect();
     assert_eq!(told, [1; 10], "tracker, server and eight peers say what they may use");
-    let done = one_processor("waiting", "run_delay: 10 %").await;
+    let (_bench, done) = one_processor("waiting", "run_delay: 10 %").await;
     is_invalid(&done, "was ready and waited for a processor in ");
 }
 
@@ -201,7 +202,8 @@ async fn a_later_rate_that_is_not_to_be_had_makes_a_trial_invalid() {
     let event = "events: { more: { at: 1 s, who: server, links: { up: 100 gbit, down: 40 mbit } } }\n";
     let more = format!("{event}{}runtime: netns\nretries: 0\n", strict_about("link_rate: 50 %"));
     let who = "peers: 2";
-    let done = Bench::new(&Experiment { name: "later-rate", who, more, ..Experiment::default() }).run().await;
+    let bench = Bench::new(&Experiment { name: "later-rate", who, more, ..Experiment::default() });
+    let done = bench.run().await;
     is_invalid(&done, "`server`'s upload carried ");
     is_invalid(&done, "when it was tried, the plan says 100000.000");
 }

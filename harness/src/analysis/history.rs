@@ -2,14 +2,14 @@
 //!
 //! **The baseline** is compared trial by trial: the ratio of the geometric means, with an interval by Welch's t on the
 //! logarithms. Trials of one night share that night's machine, so the spread within a night says too little: the variance
-//! from night to night is added, twice, once for each side, as far as the nights tell it ([`Nights::variance`]).
+//! from night to night is added, twice, once for each side, as far as the nights tell it (`Nights::variance`).
 //!
 //! **The last nights** say what tonight was to be expected to be, on the logarithms of their medians, from [`NIGHTS_MIN`] nights
 //! of the present level on ([`super::changes`]): at most median + t·s·√(1 + 1/m) with a robust s, and t at [`PREDICTED`],
-//! one-sided; and where that is more, the slowest night and [`BEYOND`]·s. So nights of two kinds, each fifth a tenth slower,
+//! one-sided; and where that is more, the slowest night and `BEYOND`·s. So nights of two kinds, each fifth a tenth slower,
 //! say, are known by both.
 //!
-//! **A single night is no kind of night** ([`Nights`]): of the nights the most distant one, of twenty two, and so on, is left
+//! **A single night is no kind of night** (`Nights`): of the nights the most distant one, of twenty two, and so on, is left
 //! out of both, else one night of ten times the time would blind the gate for weeks. Unless tonight is like it: what came
 //! twice may come again.
 //!

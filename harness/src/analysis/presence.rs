@@ -36,7 +36,7 @@
 //! Three things a link may carry beyond its rate are no part of the bound; a time is called impossible only if they do not
 //! explain it either ([`Member::buckets`]): the token bucket, full at the start of each life, after each change of its rate
 //! and after a cut; the download queue at a cut; and the sockets of a killed node for the moment that an engine takes
-//! after its answer to take the network away ([`UNPLUGGED`]).
+//! after its answer to take the network away (`UNPLUGGED`).
 //!
 //! Where presence is not known exactly it is taken longer, which lowers the bound and keeps it true: a node begins at its
 //! planned moment, and one that is frozen counts as there, because the kernel goes on sending what its sockets hold.

@@ -5,7 +5,7 @@
 //!   server and all peers have the same upload rate u, that nobody is slower in receiving, that all are there from the start
 //!   to the end, and that all pass on: (F/u)·(1 + ⌊log₂N⌋/M). At payload rate, as our bounds. It is **no limit** on what a
 //!   swarm can do that takes the blocks of a piece from several uploaders: with one piece for eight peers that beats it.
-//!   So it is given only where the pieces are equal and not few ([`ROUNDS_SHARE`]), and a measured time below it says so.
+//!   So it is given only where the pieces are equal and not few (`ROUNDS_SHARE`), and a measured time below it says so.
 //! - **Qiu and Srikant** (SIGCOMM 2004): the steady state of peers that arrive in a Poisson process of rate λ, give up with
 //!   rate θ, and leave with rate γ once they have the file. With μ = u/F, c = d/F and η, the share of a leecher's upload
 //!   that is used, the number x of leechers and y of seeds satisfy

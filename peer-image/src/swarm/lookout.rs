@@ -1,6 +1,6 @@
 //! When to ask the tracker again, whom to call and whom to let in, sans-IO: the caller brings the clock.
 //!
-//! **Invariant.** Who lacks something that its neighbours do not give asks again, at most [`LONGEST`] apart, whatever
+//! **Invariant.** Who lacks something that its neighbours do not give asks again, at most `LONGEST` apart, whatever
 //! interval the tracker names; who lacks nothing asks at that interval and no sooner.
 //!
 //! `policy.neighbours`, K here, is how many the tracker names and a peer calls. Two rules keep the swarm in one piece

@@ -21,6 +21,11 @@ use crate::link::{Gauge, LinkError};
 /// Rates below it are slow, bit/s: the few blocks that the core hands over at a time, 48 KiB, and what the kernel takes
 /// beyond what is on the wire, 16 KiB, would wait for longer than [`QUEUE`].
 const FAST: u64 = 3_000_000;
+/// And only of a link that downloads so many times as fast as it uploads: there the acknowledgements and requests of the
+/// download want a share of the upload that they do not get behind blocks, up to a third at a frame for every second segment.
+/// Where less is to be had, a download waits for nothing that its pipeline does not cover, and to look at the queue for each
+/// segment would cost a host of a thousand slow peers its processors.
+const UNEVEN: u64 = 16;
 /// A queue is filled up to what the link carries in so long, ms, and at least with one segment.
 const QUEUE: u64 = 200;
 /// It is filled again when it is down to what the link carries in so long, ms: more than a timer is late.
@@ -37,6 +42,11 @@ enum Allowance {
     Wait(u64),
 }
 
+/// Whether what waits in the upload queue of such a link is to be kept short.
+fn is_slow(up: u64, down: u64) -> bool {
+    up < FAST && down >= up.saturating_mul(UNEVEN)
+}
+
 /// What may be written while `backlog` bytes wait on a link of `rate` bit/s.
 fn allowance(rate: u64, backlog: u64) -> Allowance {
     let carries = |ms: u64| rate * ms / 8_000;
@@ -50,8 +60,8 @@ fn allowance(rate: u64, backlog: u64) -> Allowance {
 #[derive(Debug)]
 pub struct Uplink {
     gauge: Gauge,
-    /// Rate at the last look, bit/s; none where the link is not shaped.
-    rate: Cell<Option<u64>>,
+    /// Rates at the last look, upload and download, bit/s; none where the link is not shaped.
+    rates: Cell<Option<(u64, u64)>>,
     /// Whoever writes part of a block. Others wait their turn.
     turn: Mutex<()>,
 }
@@ -60,7 +70,8 @@ impl Uplink {
     /// The link that was shaped so.
     #[must_use]
     pub fn new(gauge: Gauge, shaped: &Shaped) -> Self {
-        Self { gauge, rate: Cell::new(shaped.up.as_ref().map(|shape| shape.rate)), turn: Mutex::new(()) }
+        let rates = shaped.up.as_ref().zip(shaped.down.as_ref()).map(|(up, down)| (up.rate, down.rate));
+        Self { gauge, rates: Cell::new(rates), turn: Mutex::new(()) }
     }
 
     /// What the link's queues counted.
@@ -70,8 +81,8 @@ impl Uplink {
     pub async fn read(&self) -> Result<Counters, LinkError> {
         let counters = self.gauge.read().await?;
         // An event may have changed it.
-        if self.rate.get().is_some() {
-            self.rate.set(Some(counters.up.rate));
+        if self.rates.get().is_some() {
+            self.rates.set(Some((counters.up.rate, counters.down.rate)));
         }
         Ok(counters)
     }
@@ -79,7 +90,7 @@ impl Uplink {
     /// Whether blocks are to go out by [`Uplink::write`].
     #[must_use]
     pub fn is_slow(&self) -> bool {
-        self.rate.get().is_some_and(|rate| rate < FAST)
+        self.rates.get().is_some_and(|(up, down)| is_slow(up, down))
     }
 
     /// Writes a block in parts, each when the link's queue is short.
@@ -126,6 +137,13 @@ mod tests {
     /// How long a link of `rate` bit/s needs for that, ms.
     fn ms(rate: u64, bytes: u64) -> u64 {
         bytes * 8_000 / rate
+    }
+
+    #[test]
+    fn a_queue_is_watched_where_a_download_hangs_on_it() {
+        assert!(is_slow(32_000, 20_000_000) && is_slow(256_000, 20_000_000));
+        // The textbook's links, a thousand slow peers', and fast ones.
+        assert!(!is_slow(4_000_000, 40_000_000) && !is_slow(40_000, 400_000) && !is_slow(10_000_000, 400_000_000));
     }
 
     proptest! {

@@ -21,10 +21,9 @@ use crate::link::{Gauge, LinkError};
 /// Rates below it are slow, bit/s: the few blocks that the core hands over at a time, 48 KiB, and what the kernel takes
 /// beyond what is on the wire, 16 KiB, would wait for longer than [`QUEUE`].
 const FAST: u64 = 3_000_000;
-/// And only of a link that downloads so many times as fast as it uploads: there the acknowledgements and requests of the
-/// download want a share of the upload that they do not get behind blocks, up to a third at a frame for every second segment.
-/// Where less is to be had, a download waits for nothing that its pipeline does not cover, and to look at the queue for each
-/// segment would cost a host of a thousand slow peers its processors.
+/// The queue is watched only where the download is at least so many times as fast as the upload. There acknowledgements take
+/// up to a third of the upload (66 bytes for every second segment), and a download stops when they wait behind blocks. Each
+/// look costs processor time: a thousand peers at 40 kbit kept two processors 88 % busy with it and 74 % without.
 const UNEVEN: u64 = 16;
 /// A queue is filled up to what the link carries in so long, ms, and at least with one segment.
 const QUEUE: u64 = 200;

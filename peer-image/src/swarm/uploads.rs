@@ -14,6 +14,10 @@ const SENDING: u32 = 3;
 /// may be slow to start.
 pub(super) const SENDING_TO_ONE: u32 = 2;
 
+/// Where one block takes longer than this on the link, there is one at a time: requests to a neighbour wait behind the
+/// blocks that go to it, and no connection is that slow to start.
+const LONG: Span = Span::seconds(1);
+
 /// A neighbour whose socket has not taken a block for as long as the link needs for so many no longer counts against
 /// [`SENDING`]: others are served beside it. Few at a time keep the link's own queue short, in which requests and
 /// acknowledgements wait too.
@@ -80,10 +84,11 @@ impl Swarm {
     /// when it is whole. Neighbours take turns, a turn is one piece.
     pub(super) fn pump(&mut self) {
         let stalled = self.stalled();
+        let at_a_time = if self.blocks_take(1) > LONG { 1 } else { SENDING };
         loop {
             let handed: u32 =
                 self.neighbours.values().filter(|n| self.now - n.moved < stalled).map(|n| n.sending).sum();
-            if handed >= SENDING {
+            if handed >= at_a_time {
                 return;
             }
             let next = self
@@ -120,8 +125,13 @@ impl Swarm {
 
     /// How long a socket may take nothing before its blocks no longer count against [`SENDING`].
     fn stalled(&self) -> Span {
-        let at = |rate: u64| Span(STALLED_BLOCKS * u64::from(BLOCK) * 8 * 1_000_000_000 / rate.max(1));
-        self.upload_rate.map_or(STALLED, at)
+        if self.upload_rate.is_some() { self.blocks_take(STALLED_BLOCKS) } else { STALLED }
+    }
+
+    /// How long the upload link needs for so many blocks; no time if its rate is not known.
+    fn blocks_take(&self, blocks: u64) -> Span {
+        let at = |rate: u64| Span(blocks * u64::from(BLOCK) * 8 * 1_000_000_000 / rate.max(1));
+        self.upload_rate.map_or(Span(0), at)
     }
 
     /// When the first of the sockets that hold others up will have taken nothing for too long; `None` while nobody

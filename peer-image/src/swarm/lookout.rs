@@ -1,7 +1,8 @@
 //! When to ask the tracker again, whom to call and whom to let in, sans-IO: the caller brings the clock.
 //!
 //! **Invariant.** Who lacks something that its neighbours do not give asks again, at most `LONGEST` apart, whatever
-//! interval the tracker names; who lacks nothing asks at that interval and no sooner.
+//! interval the tracker names; who has the file and nobody to upload it to asks too, ever more rarely; who lacks nothing
+//! asks at that interval and no sooner.
 //!
 //! `policy.neighbours`, K here, is how many the tracker names and a peer calls. Two rules keep the swarm in one piece
 //! however small K is. A peer always calls somebody itself, even if so many called it that it has K neighbours: whom
@@ -31,11 +32,12 @@ const TENURE: Span = Span::seconds(2);
 /// What a peer lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// Nothing: its neighbours have what it wants and give it, or it is complete and has neighbours.
+    /// Nothing: its neighbours have what it wants and give it, or it is complete and they want what it has.
     Nothing,
     /// It lacks part of the file, and its neighbours have none of that or give none.
     Source,
-    /// It is complete, and nobody is there to upload to. Who wants something will call it.
+    /// It is complete, and no neighbour wants anything. Somebody else may, and has neighbours that upload more slowly: it
+    /// does not know whom to call.
     Company,
 }
 
@@ -140,7 +142,7 @@ impl Lookout {
         if engaged.all < self.neighbours || engaged.called == 0 {
             return Admission::Welcome;
         }
-        if self.need != Need::Source || self.sought == 0 {
+        if self.need == Need::Nothing || self.sought == 0 {
             return Admission::Refused;
         }
         self.sought -= 1;
@@ -171,10 +173,11 @@ impl Swarm {
     #[must_use]
     pub fn need(&self, now: Timestamp) -> Need {
         if self.complete {
-            return if self.neighbours.is_empty() { Need::Company } else { Need::Nothing };
+            let is_wanted = !self.uploads || self.neighbours.values().any(|n| n.is_interested);
+            return if is_wanted { Need::Nothing } else { Need::Company };
         }
         let offered = self.neighbours.values().any(|n| n.wanted > 0);
-        let is_fed = now - self.fed_at < Span(UNFED.0 * self.pace);
+        let is_fed = now - self.fed_at < Span(UNFED.0 * self.answers());
         if offered && is_fed { Need::Nothing } else { Need::Source }
     }
 
@@ -258,17 +261,19 @@ mod tests {
 
     #[test]
     fn a_peer_always_calls_somebody_itself_and_in_need_two_more_of_each_answer() {
-        let mut lookout = lookout(2);
-        let engaged = |all, called| Engaged { all, called };
-        assert_eq!(lookout.calls(engaged(5, 0)), Admission::Welcome, "five called it, it called nobody");
-        assert_eq!(lookout.calls(engaged(1, 1)), Admission::Welcome);
-        assert_eq!(lookout.calls(engaged(2, 1)), Admission::Refused);
-        lookout.look(at(0), Need::Source);
-        lookout.answered(at(0), INTERVAL);
-        let more = [2, 3, 4].map(|all| lookout.calls(engaged(all, 2)));
-        assert_eq!(more, [Admission::Welcome, Admission::Welcome, Admission::Refused]);
-        lookout.answered(at(2), INTERVAL);
-        assert_eq!(lookout.calls(engaged(10, 2)), Admission::Instead);
+        for need in [Need::Source, Need::Company] {
+            let mut lookout = lookout(2);
+            let engaged = |all, called| Engaged { all, called };
+            assert_eq!(lookout.calls(engaged(5, 0)), Admission::Welcome, "five called it, it called nobody");
+            assert_eq!(lookout.calls(engaged(1, 1)), Admission::Welcome);
+            assert_eq!(lookout.calls(engaged(2, 1)), Admission::Refused);
+            lookout.look(at(0), need);
+            lookout.answered(at(0), INTERVAL);
+            let more = [2, 3, 4].map(|all| lookout.calls(engaged(all, 2)));
+            assert_eq!(more, [Admission::Welcome, Admission::Welcome, Admission::Refused]);
+            lookout.answered(at(2), INTERVAL);
+            assert_eq!(lookout.calls(engaged(10, 2)), Admission::Instead);
+        }
     }
 
     #[test]

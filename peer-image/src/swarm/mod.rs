@@ -181,6 +181,9 @@ pub struct Swarm {
     waste: Waste,
     /// When it last got a block that it needed.
     fed_at: Timestamp,
+    /// When it got the first of them, and how many bytes since.
+    fed_from: Timestamp,
+    fed: u64,
     complete: bool,
     outbox: VecDeque<Output>,
 }
@@ -218,6 +221,8 @@ impl Swarm {
             idle,
             waste: Waste::default(),
             fed_at: now,
+            fed_from: now,
+            fed: 0,
             complete,
             outbox: VecDeque::new(),
         }
@@ -243,7 +248,7 @@ impl Swarm {
         self.idle.turn(self.now, cause);
         self.slots_unused_at = self.next_unused_slot();
         self.stalled_at = self.next_stall();
-        self.owed_at = self.is_owed().then(|| self.owed_at.unwrap_or(self.now + Span::seconds(self.pace)));
+        self.owed_at = self.is_owed().then(|| self.owed_at.unwrap_or(self.now + Span::seconds(self.answers())));
     }
 
     /// The next thing to do, `None` when all is done. Call until then after each [`Swarm::handle`].
@@ -383,7 +388,7 @@ impl Swarm {
     /// A block came.
     fn received(&mut self, id: NeighbourId, block: Block, data: Bytes) {
         let Some(neighbour) = self.neighbours.get_mut(&id) else { return };
-        neighbour.down.add(self.now, block.length());
+        neighbour.brought(self.now, block.length());
         neighbour.last_block = self.now;
         neighbour.snubbed = false;
         let position = neighbour.outstanding.iter().position(|&asked| asked == block);
@@ -396,6 +401,10 @@ impl Swarm {
             Receipt::Duplicate => self.waste.unrequested += u64::from(block.length()),
             Receipt::Needed { others, last } => {
                 self.fed_at = self.now;
+                if self.fed == 0 {
+                    self.fed_from = self.now;
+                }
+                self.fed += u64::from(block.length());
                 self.outbox.push_back(Output::Store(block, data));
                 for &other in &others {
                     if let Some(neighbour) = self.neighbours.get_mut(&other) {

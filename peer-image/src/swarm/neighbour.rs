@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::rate::Rate;
+use super::requests::RATE_WINDOW;
 use super::time::{Span, Timestamp};
 use crate::wire::bitfield::Bitfield;
 use crate::wire::geometry::{Block, Geometry, PieceIndex};
@@ -24,7 +25,11 @@ pub(super) struct Neighbour {
     pub(super) outstanding: VecDeque<Block>,
     /// Blocks asked of it and no longer, and how often: so many may be on their way.
     pub(super) withdrawn: BTreeMap<Block, u32>,
+    /// What it sends, at the pace of one's own uplink: by this it is ranked.
     pub(super) down: Rate,
+    /// The same at a pace of 1.
+    recent: Rate,
+    pace: u64,
     /// When it last sent a block, or the oldest outstanding request was made.
     pub(super) last_block: Timestamp,
     pub(super) snubbed: bool,
@@ -73,6 +78,8 @@ impl Neighbour {
             outstanding: VecDeque::new(),
             withdrawn: BTreeMap::new(),
             down: Rate::new(pace),
+            recent: Rate::new(1),
+            pace,
             last_block: now,
             snubbed: false,
             unchoked_at: now,
@@ -92,6 +99,26 @@ impl Neighbour {
             revealed: None,
             shown: Vec::new(),
         }
+    }
+
+    /// `bytes` came from it.
+    pub(super) fn brought(&mut self, now: Timestamp, bytes: u32) {
+        self.down.add(now, bytes);
+        self.recent.add(now, bytes);
+    }
+
+    /// What it sends, bytes per second, where neighbours answer at that pace.
+    pub(super) fn rate(&mut self, now: Timestamp, answers: u64) -> u64 {
+        if answers < self.pace {
+            self.recent.over(now, RATE_WINDOW * answers)
+        } else {
+            self.down.over(now, RATE_WINDOW)
+        }
+    }
+
+    /// The best of the last 20 s, or longer at the pace of one's own uplink, bytes per second.
+    pub(super) fn peak(&mut self, now: Timestamp, answers: u64) -> u64 {
+        if answers < self.pace { self.recent.peak(now) } else { self.down.peak(now) }
     }
 
     /// Takes note that a block was asked of it and is not wanted any more.

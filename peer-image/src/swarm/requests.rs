@@ -6,7 +6,7 @@
 
 use super::pieces::BlockState;
 use super::time::Span;
-use super::{NeighbourId, Swarm, picker};
+use super::{NeighbourId, Swarm, USUAL_RATE, picker};
 use crate::node::Pipeline;
 use crate::wire::geometry::{BLOCK, Block, PieceIndex};
 use crate::wire::message::Message;
@@ -20,7 +20,9 @@ const DEPTH_MAX: usize = 250;
 /// pace of 1.
 const DEPTH_SECONDS: u64 = 1;
 /// Window over which a neighbour's rate is measured for that, seconds at a pace of 1.
-const RATE_WINDOW: u64 = 3;
+pub(super) const RATE_WINDOW: u64 = 3;
+/// So many bytes are to have come before their pace counts.
+const EVIDENCE: u64 = 32 * BLOCK as u64;
 /// So many blocks at the head of a neighbour's queue are not taken over: they may be on their way.
 const ON_THE_WAY: usize = 8;
 /// A block is taken over by a neighbour, or in endgame asked of it too, only if it could send it so much sooner,
@@ -54,6 +56,7 @@ impl Swarm {
 
     /// Fills the pipeline of one neighbour.
     pub(super) fn request(&mut self, id: NeighbourId) {
+        let (answers, behind) = (self.answers(), self.behind_a_block());
         loop {
             let Some(neighbour) = self.neighbours.get_mut(&id) else { return };
             if neighbour.is_choking
@@ -65,9 +68,8 @@ impl Swarm {
             let depth = match self.policy.pipeline {
                 Pipeline::Blocks(depth) => depth.max(1) as usize,
                 Pipeline::Auto => {
-                    let rate = neighbour.down.over(self.now, RATE_WINDOW);
-                    let blocks =
-                        usize::try_from(rate * DEPTH_SECONDS * self.pace / u64::from(BLOCK)).unwrap_or(DEPTH_MAX);
+                    let bytes = neighbour.rate(self.now, answers) * (DEPTH_SECONDS * answers * 1000 + behind) / 1000;
+                    let blocks = usize::try_from(bytes / u64::from(BLOCK)).unwrap_or(DEPTH_MAX);
                     (DEPTH_MIN + blocks).min(DEPTH_MAX)
                 }
             };
@@ -92,6 +94,24 @@ impl Swarm {
             neighbour.outstanding.push_back(block);
             self.send(id, Message::Request(block));
         }
+    }
+
+    /// The pace at which neighbours answer: that of one's own uplink, for theirs may be like it, until it is known that
+    /// blocks come faster. Who uploads slowly may download fast.
+    pub(super) fn answers(&self) -> u64 {
+        if self.pace == 1 || self.fed < EVIDENCE {
+            return self.pace;
+        }
+        let usual = u128::from(self.fed) * 8_000_000_000 / u128::from(USUAL_RATE);
+        let took = u128::from((self.now - self.fed_from).0);
+        u64::try_from(took / usual.max(1)).unwrap_or(self.pace).clamp(1, self.pace)
+    }
+
+    /// How long a request may wait behind a block that goes to the same neighbour, milliseconds: nothing where links are as
+    /// fast as those for which the times in this module are made.
+    fn behind_a_block(&self) -> u64 {
+        let on = |rate: u64| u64::from(BLOCK) * 8 * 1000 / rate.max(1);
+        self.upload_rate.map_or(0, |rate| on(rate).saturating_sub(on(USUAL_RATE)))
     }
 
     /// The next block to ask of `id`: of a begun piece first, the fullest in front, then of a new one.
@@ -122,6 +142,7 @@ impl Swarm {
     /// neighbour idles because all that it has was asked of others, and nothing is sent twice.
     fn take_over(&mut self, id: NeighbourId) -> Option<Block> {
         let own = self.wait(id, None, Ability::Best);
+        let sooner_by = SOONER_BY * self.answers();
         let offered = self.neighbours[&id].has.clone();
         let others: Vec<NeighbourId> = self.neighbours.keys().copied().filter(|&other| other != id).collect();
         let mut latest: Option<(u64, NeighbourId, Block)> = None;
@@ -137,7 +158,7 @@ impl Swarm {
                 continue;
             };
             let wait = self.wait(other, Some(block), Ability::Present);
-            if wait > own + SOONER_BY * self.pace && latest.is_none_or(|(longest, _, _)| wait > longest) {
+            if wait > own + sooner_by && latest.is_none_or(|(longest, _, _)| wait > longest) {
                 latest = Some((wait, other, block));
             }
         }
@@ -160,10 +181,11 @@ impl Swarm {
             candidates.extend(self.asked_blocks(piece, &partial.blocks, id));
         }
         let own = self.wait(id, None, Ability::Present);
+        let sooner_by = SOONER_BY * self.answers();
         let mut last: Option<(u64, Block)> = None;
         for (block, asked) in candidates {
             let soonest = asked.iter().map(|&other| self.wait(other, Some(block), Ability::Present)).min()?;
-            if soonest > own + SOONER_BY * self.pace && last.is_none_or(|(wait, _)| soonest > wait) {
+            if soonest > own + sooner_by && last.is_none_or(|(wait, _)| soonest > wait) {
                 last = Some((soonest, block));
             }
         }
@@ -189,7 +211,7 @@ impl Swarm {
     fn is_silent(&self, id: NeighbourId) -> bool {
         self.neighbours.get(&id).is_none_or(|neighbour| {
             !neighbour.outstanding.is_empty()
-                && self.now - neighbour.last_block >= Span::seconds(RATE_WINDOW * self.pace)
+                && self.now - neighbour.last_block >= Span::seconds(RATE_WINDOW * self.answers())
         })
     }
 
@@ -201,21 +223,21 @@ impl Swarm {
 
     /// Milliseconds until `id` will have sent `block`, or a block asked of it now.
     fn wait(&mut self, id: NeighbourId, block: Option<Block>, ability: Ability) -> u64 {
-        let now = self.now;
+        let (now, answers) = (self.now, self.answers());
         let Some(neighbour) = self.neighbours.get_mut(&id) else { return u64::MAX };
         let ahead = match block {
             Some(block) => neighbour.outstanding.iter().position(|&asked| asked == block).unwrap_or(0),
             None => neighbour.outstanding.len(),
         };
         let rate = match ability {
-            Ability::Present => neighbour.down.over(now, RATE_WINDOW),
-            Ability::Best => neighbour.down.peak(now),
+            Ability::Present => neighbour.rate(now, answers),
+            Ability::Best => neighbour.peak(now, answers),
         };
         // One that is silent is taken to be so for as long again: its rate, which is then that of a neighbour that has not
         // sent yet, says nothing of that.
         let silence = (now - neighbour.last_block).0 / 1_000_000;
-        // A neighbour that has not sent yet is taken to send one block a second, at the pace of one's own link.
-        let rate = rate.max(u64::from(BLOCK) / self.pace);
+        // A neighbour that has not sent yet is taken to send one block a second, at a pace of 1.
+        let rate = rate.max(u64::from(BLOCK) / answers);
         let silent = if block.is_some() && self.is_silent(id) { silence } else { 0 };
         ((ahead as u64 + 1) * u64::from(BLOCK) * 1000 / rate).max(silent)
     }

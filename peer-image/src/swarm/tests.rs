@@ -38,12 +38,16 @@ struct Shell {
 
 impl Shell {
     fn new(geometry: Geometry, policy: Policy, have: Bitfield, uploads: bool, seed: u64) -> Self {
+        Self::on_uplink(4_000_000, geometry, policy, have, uploads, seed)
+    }
+
+    fn on_uplink(rate: u64, geometry: Geometry, policy: Policy, have: Bitfield, uploads: bool, seed: u64) -> Self {
         let limit = match policy.choker {
             ChokerKind::Unlimited => usize::MAX,
             ChokerKind::TitForTat | ChokerKind::RoundRobin => policy.slots as usize + 1,
         };
         let random = seeds::stream(seed, "swarm");
-        let config = Config { geometry, have, policy, uploads, upload_rate: Some(4_000_000), random };
+        let config = Config { geometry, have, policy, uploads, upload_rate: Some(rate), random };
         Self {
             swarm: Swarm::new(config, Timestamp(0)),
             geometry,
@@ -500,9 +504,77 @@ fn who_lacks_a_source_knows_it_whether_neighbours_have_nothing_or_give_nothing()
     let mut complete = Shell::new(geometry, Policy::default(), Bitfield::full(geometry), true, 1);
     assert_eq!(need(&complete), Need::Company);
     let other = complete.connect();
-    assert_eq!(need(&complete), Need::Nothing);
+    assert_eq!(need(&complete), Need::Company, "who is there wants nothing");
     assert_eq!(complete.swarm.of_no_use(Timestamp(1)), None, "it may want something yet");
     assert_eq!(complete.swarm.of_no_use(Timestamp(2_000_000_000)), Some(other));
+    complete.tell(Input::Message(other, Message::Interested));
+    assert_eq!(need(&complete), Need::Nothing);
+    complete.tell(Input::Message(other, Message::NotInterested));
+    assert_eq!(need(&complete), Need::Company);
+
+    let free_rider = Shell::new(geometry, Policy::default(), Bitfield::full(geometry), false, 1);
+    assert_eq!(need(&free_rider), Need::Nothing, "it uploads to nobody");
+}
+
+/// A leecher of 256 blocks on an uplink of so many bit/s with two seeds that have unchoked it.
+fn between_two_seeds(uplink: u64) -> (Shell, [NeighbourId; 2]) {
+    let geometry = Geometry::new(256 * u64::from(BLOCK), 16 * BLOCK).expect("a file");
+    let have = Bitfield::empty(geometry);
+    let mut shell = Shell::on_uplink(uplink, geometry, Policy::default(), have, true, 1);
+    let seeds = [(); 2].map(|()| {
+        let seed = shell.connect();
+        shell.tell(Input::Message(seed, Message::Bitfield(Bitfield::full(geometry))));
+        shell.tell(Input::Message(seed, Message::Unchoke));
+        seed
+    });
+    (shell, seeds)
+}
+
+#[test]
+fn who_uploads_slowly_asks_so_far_ahead_that_requests_may_wait_behind_a_block() {
+    let outstanding = |uplink| {
+        let (mut shell, [seed, _]) = between_two_seeds(uplink);
+        for _ in 0..60 {
+            shell.now += 50_000_000;
+            assert!(shell.serve_one(seed));
+            shell.verify();
+        }
+        shell.swarm.neighbours[&seed].outstanding.len()
+    };
+    // 16, and at 20 blocks a second those of one second, or of five where a block takes 4 s on the uplink. The third second
+    // of the window has only begun.
+    assert_eq!([4_000_000, 32_000].map(outstanding), [34, 114]);
+}
+
+#[test]
+fn what_a_silent_neighbour_owes_is_asked_of_one_that_sends_however_slow_ones_own_uplink_is() {
+    let (mut shell, [seed, silent]) = between_two_seeds(32_000);
+    assert!(!shell.swarm.neighbours[&silent].outstanding.is_empty());
+    for _ in 0..400 {
+        shell.now += 50_000_000;
+        shell.tell(Input::Wake);
+        shell.serve_one(seed);
+        shell.verify();
+    }
+    assert!(shell.swarm.have().is_full(), "{} pieces after 20 s", shell.swarm.have().count());
+}
+
+#[test]
+fn on_a_slow_uplink_one_block_is_under_way_at_a_time() {
+    let geometry = small();
+    let under_way = |uplink| {
+        let have = Bitfield::full(geometry);
+        let mut shell = Shell::on_uplink(uplink, geometry, Policy::default(), have, true, 1);
+        for _ in 0..2 {
+            let leecher = shell.connect();
+            shell.tell(Input::Message(leecher, Message::Interested));
+            for block in geometry.all().filter_map(|piece| geometry.nth_block(piece, 0)) {
+                shell.tell(Input::Message(leecher, Message::Request(block)));
+            }
+        }
+        shell.uploads.len()
+    };
+    assert_eq!([4_000_000, 132_000, 130_000].map(under_way), [3, 3, 1]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Peers that do not play by the rules, that leave when they are done, and that keep what they have in other places.
 
+use std::collections::BTreeMap;
+
 use peer_image::event::{Event, Leave};
 
 use crate::bench::{Bench, Experiment};
@@ -32,12 +34,32 @@ async fn a_peer_that_uploads_damaged_blocks_is_banned_and_all_others_complete() 
     assert!(rows.iter().all(|row| row["outcome"] == "completed" && row["pieces"] == "32"), "{rows:?}");
     let discarded = rows.iter().any(|row| row["discarded_bytes"] != "0");
     assert!(discarded, "what was damaged was discarded: {rows:?}");
-    let banned = done.reported("p2p-n3").into_iter().filter_map(|(_, event)| match event {
-        Event::Banned { neighbour, .. } => Some(neighbour),
+    let banned = done.reported("p2p-n3").into_iter().filter_map(|(node, event)| match event {
+        Event::Banned { neighbour, .. } => Some((node, neighbour)),
         _ => None,
     });
-    let banned: Vec<String> = banned.collect();
-    assert!(!banned.is_empty() && banned.iter().all(|neighbour| *neighbour == bad), "`{bad}` and no other: {banned:?}");
+    let banned: Vec<(String, String)> = banned.collect();
+    assert!(!banned.is_empty() && banned.iter().all(|(_, who)| *who == bad), "`{bad}` and no other: {banned:?}");
+}
+
+#[tokio::test]
+async fn who_is_banned_does_not_come_back() {
+    let bench = Bench::new(&Experiment {
+        name: "ban",
+        who: "classes:\n  honest: { count: 2 }\n  bad: { count: 5, behaviour: corrupting }",
+        size: "512 KiB",
+        server: "2 mbit",
+        more: "runtime: netns\n".to_owned(),
+        ..Experiment::default()
+    });
+    let done = bench.run().await;
+    let mut banned: BTreeMap<(String, String), u32> = BTreeMap::new();
+    for (node, event) in done.reported("p2p-n7") {
+        if let Event::Banned { neighbour, .. } = event {
+            *banned.entry((node, neighbour)).or_default() += 1;
+        }
+    }
+    assert!(!banned.is_empty() && banned.values().all(|&times| times == 1), "{banned:?}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -134,6 +134,7 @@ impl Prepared {
             incoming,
             inbox,
             neighbours: BTreeMap::new(),
+            banned: BTreeSet::new(),
             calling: BTreeSet::new(),
             answering: 0,
             next_id: 0,
@@ -190,6 +191,8 @@ struct Peer {
     incoming: mpsc::Sender<Incoming>,
     inbox: mpsc::Receiver<Incoming>,
     neighbours: BTreeMap<NeighbourId, Neighbour>,
+    /// Whoever sent something bad: nobody there is let in or called again.
+    banned: BTreeSet<IpAddr>,
     /// Addresses that are being called.
     calling: BTreeSet<SocketAddr>,
     /// Callers whose handshake is under way.
@@ -304,6 +307,7 @@ impl Peer {
                 Output::Ban(id, reason) => {
                     if let Some(banned) = self.neighbours.remove(&id) {
                         self.ledger.parted(&banned.label);
+                        self.banned.insert(banned.address.ip());
                         self.reporter.emit(Event::Banned { neighbour: banned.label.to_string(), reason });
                         self.swarm.handle(self.epoch.now(), Input::Disconnected(id));
                     }
@@ -383,6 +387,7 @@ impl Peer {
         ending: &mut Ending,
     ) -> Result<(), Failure> {
         match accepted {
+            Ok((_, address)) if self.banned.contains(&address.ip()) => {}
             Ok((stream, address)) => {
                 if self.makes_room(self.lookout.lets_in(self.engaged()), ending)? {
                     self.answering += 1;
@@ -412,7 +417,8 @@ impl Peer {
         outgoing: bool,
         ending: &mut Ending,
     ) -> Result<(), Failure> {
-        if peer_id == self.own.peer_id {
+        // It may have been banned while hands were shaken.
+        if peer_id == self.own.peer_id || self.banned.contains(&address.ip()) {
             return Ok(());
         }
         // What it says counts where a node can be; a stranger is neither booked as a node nor takes its place.
@@ -503,7 +509,7 @@ impl Peer {
 
     fn call(&mut self, address: SocketAddr, ending: &mut Ending) -> Result<(), Failure> {
         let known = self.neighbours.values().any(|n| n.address.ip() == address.ip());
-        if known || self.calling.contains(&address) {
+        if known || self.calling.contains(&address) || self.banned.contains(&address.ip()) {
             return Ok(());
         }
         let admission = self.lookout.calls(self.engaged());

@@ -347,7 +347,12 @@ pub fn measure(
     // Line by line: a log may be larger than memory.
     let mut observed = Observed::new();
     for line in reader {
-        observed.take(&line?);
+        match line {
+            Ok(line) => observed.take(&line),
+            // Whoever wrote it was killed: it stops before the trial's end, as one without that line would.
+            Err(error) if error.is_cut_off() => break,
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(Some(conclude(cell, trial, &observed)))
 }

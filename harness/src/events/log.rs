@@ -156,8 +156,16 @@ pub enum ReadError {
         /// What the system or the decompressor said.
         source: io::Error,
     },
-    /// A line is no log line, or only a part of one.
-    #[error("{}:{line}: damaged or cut off: {source}", path.display())]
+    /// The last line is only a part of one: whoever wrote it was killed.
+    #[error("{}:{line}: cut off", path.display())]
+    CutOff {
+        /// The log.
+        path: PathBuf,
+        /// From 1.
+        line: u64,
+    },
+    /// A line is no log line.
+    #[error("{}:{line}: damaged: {source}", path.display())]
     Damaged {
         /// The log.
         path: PathBuf,
@@ -183,6 +191,18 @@ pub enum ReadError {
         /// The newest that this harness knows.
         known: u32,
     },
+}
+
+impl ReadError {
+    /// Whether the log ends within a line, or within compressed data; what comes before is as it was written.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        match self {
+            Self::CutOff { .. } => true,
+            Self::Io { source, .. } => source.kind() == ErrorKind::UnexpectedEof,
+            Self::Missing { .. } | Self::Damaged { .. } | Self::Newer { .. } => false,
+        }
+    }
 }
 
 /// Reads the log of one trial: an iterator over its lines. It ends after the first error.
@@ -246,7 +266,14 @@ impl Reader {
         if let Some((what, found, known)) = newer {
             return Err(ReadError::Newer { path: path.clone(), line, what, found, known });
         }
-        parsed.map(Some).map_err(|source| ReadError::Damaged { path: path.clone(), line, source })
+        parsed.map(Some).map_err(|source| {
+            let path = path.clone();
+            if text.ends_with(b"\n") {
+                ReadError::Damaged { path, line, source }
+            } else {
+                ReadError::CutOff { path, line }
+            }
+        })
     }
 }
 
@@ -354,7 +381,20 @@ mod tests {
         let text = std::fs::read(dir.join(FILE)).unwrap();
         std::fs::write(dir.join(FILE), &text[..text.len() - 4]).unwrap();
         let error = first_error(&dir);
-        assert!(error.starts_with("events.jsonl:3: damaged or cut off: EOF"), "{error}");
+        assert!(error.starts_with("events.jsonl:3: cut off"), "{error}");
+    }
+
+    #[test]
+    fn what_was_cut_off_is_told_from_what_is_damaged() {
+        let (_root, dir) = written();
+        let text = std::fs::read_to_string(dir.join(FILE)).unwrap();
+        let last = |text: &str| {
+            std::fs::write(dir.join(FILE), text).unwrap();
+            Reader::open(&dir).unwrap().find_map(Result::err).expect("an error").is_cut_off()
+        };
+        assert!(last(&text[..text.len() - 4]));
+        assert!(last(&format!("{text}\0\0\0\0")), "a machine that lost its power leaves zeros");
+        assert!(!last(&text.replacen("\"node\":{", "\"node\":[", 1)), "good lines come after it");
     }
 
     #[test]

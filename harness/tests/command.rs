@@ -75,3 +75,39 @@ fn arguments_that_are_no_utf_8_are_taken_or_refused() {
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("the node specification cannot be read"), "{}", text(&output.stderr));
 }
+
+#[test]
+fn a_file_without_an_end_is_refused_by_its_size() {
+    let output = harness().args(["plan", "/dev/zero"]).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stderr).contains("an experiment file has at most"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn more_pieces_than_a_torrent_holds_are_refused_with_the_piece_that_is_enough() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let of = |size: &str| SMALL.replace("size: 4 MiB", &format!("size: {size}, piece: 16 KiB"));
+    let output = planned(&of("12 GiB"), dir.path());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let output = planned(&of("13 GiB"), dir.path());
+    assert_eq!(output.status.code(), Some(3));
+    let words = text(&output.stderr);
+    assert!(words.contains("851968 pieces are too many for a torrent"), "{words}");
+    assert!(words.contains("`32 KiB` or more"), "{words}");
+}
+
+#[test]
+fn a_report_is_made_of_a_run_whose_last_log_was_cut_off() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let reference = concat!(env!("CARGO_MANIFEST_DIR"), "/../reports/textbook/reference");
+    let copied = Command::new("cp").args(["-r", reference]).arg(dir.path()).status().expect("it starts");
+    assert!(copied.success());
+    let run = dir.path().join("reference");
+    let log = run.join("trials/p2p-n35/1/events.jsonl.gz");
+    let bytes = std::fs::read(&log).expect("the log is there");
+    std::fs::write(&log, &bytes[..bytes.len() / 2]).expect("written");
+    let output = harness().arg("report").arg(&run).output().expect("it starts");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let report = std::fs::read_to_string(run.join("report.md")).expect("a report");
+    assert!(report.contains("the log stops before the trial's end"), "{report}");
+}

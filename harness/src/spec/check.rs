@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use peer_image::node::{Choker, Link, Picker, Pipeline, Policy, Storage};
+use peer_image::node::{Choker, Link, PIECES_MAX, Picker, Pipeline, Policy, Storage};
 
 use super::arms::{Arm, arms, placed};
 use super::arrivals::arrivals;
@@ -311,6 +311,11 @@ fn file<'a>(view: &mut View<'a, '_>, root: &Section<'a>) -> Option<(u64, u32)> {
     if size < piece {
         let fault = Fault::new(format!("`{}` is smaller than a piece of `{}`", show_size(size), show_size(piece)));
         view.fault(&section, "size", fault.hint("a larger `size` or a smaller `piece`"));
+    }
+    if size < FILE_END && size.div_ceil(piece) > PIECES_MAX {
+        let fault = Fault::new(format!("{} pieces are too many for a torrent", size.div_ceil(piece)));
+        let enough = size.div_ceil(PIECES_MAX).next_power_of_two();
+        view.fault(&section, "piece", fault.hint(format!("at most {PIECES_MAX}: `{}` or more", show_size(enough))));
     }
     Some((size, u32::try_from(piece).expect("a piece is at most 16 MiB")))
 }

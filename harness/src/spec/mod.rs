@@ -74,16 +74,22 @@ pub fn is_stdin(path: &Path) -> bool {
 pub fn load_with_text(path: &Path) -> Result<(String, Spec), SpecError> {
     let file = shown(path);
     let read = if is_stdin(path) {
-        // A file that is too large is refused by its size, and not read to an end that may never come.
-        let mut bytes = Vec::new();
-        let most = u64::try_from(file::SIZE_MAX).unwrap_or(u64::MAX).saturating_add(1);
-        std::io::Read::read_to_end(&mut std::io::Read::take(std::io::stdin().lock(), most), &mut bytes).map(|_| bytes)
+        read_as_much_as_counts(std::io::stdin().lock())
     } else {
-        std::fs::read(path)
+        std::fs::File::open(path).and_then(read_as_much_as_counts)
     };
     let bytes = read.map_err(|source| SpecError::Read { file: file.clone(), source })?;
     let spec = parse_bytes(&file, path.parent().unwrap_or(Path::new("")), &bytes)?;
     Ok((String::from_utf8(bytes).expect("it was parsed as UTF-8"), spec))
+}
+
+/// All of an experiment file, or what shows that it is too large: it may be a device, or an image of a disk, and its end
+/// may never come.
+fn read_as_much_as_counts(from: impl std::io::Read) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let most = u64::try_from(file::SIZE_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    std::io::Read::read_to_end(&mut std::io::Read::take(from, most), &mut bytes)?;
+    Ok(bytes)
 }
 
 /// Checks the text of an experiment file; `file` is its name in messages, and files that it names are beside it.

@@ -12,6 +12,9 @@ use crate::content::PieceHash;
 /// Longest `.torrent` that is read, bytes: enough for 800 GiB in pieces of 1 MiB.
 pub const LENGTH_MAX: usize = 16 << 20;
 
+/// Most pieces of a file: their digests, 20 bytes each, and 64 KiB for all else make up a torrent of [`LENGTH_MAX`].
+pub const PIECES_MAX: u64 = (LENGTH_MAX as u64 - (64 << 10)) / 20;
+
 /// Longest file name, bytes (Linux's `NAME_MAX`).
 const FILE_NAME_MAX: usize = 255;
 

@@ -90,6 +90,26 @@ async fn peers_run_the_program_that_the_file_names() {
 }
 
 #[tokio::test]
+async fn a_program_that_is_replaced_during_a_run_ends_it() {
+    let place = tempfile::tempdir().expect("a directory");
+    let program = place.path().join("peer");
+    std::fs::copy(binary::harness(), &program).expect("the program can be copied");
+    let more = format!("runtime: netns\nrepeats: 2\nclient: {{ command: {} }}\n", program.display());
+    let bench = Bench::new(&Experiment { name: "replaced", who: "peers: 2", more, ..Experiment::default() });
+    let mut running = bench.start();
+    running.says(" transfer").await;
+    let newer = place.path().join("newer");
+    std::fs::copy("/bin/true", &newer).expect("another program can be copied");
+    std::fs::rename(newer, &program).expect("it takes the place of the other");
+    let done = running.end().await;
+    done.ended_with(4);
+    done.said("is not the one with which this run began");
+    let ended: Vec<_> =
+        done.table("trials.csv").into_iter().map(|row| (row["repeat"].clone(), row["completed"].clone())).collect();
+    assert!(ended.contains(&("1".to_owned(), "2".to_owned())), "the first had begun with it: {ended:?}");
+}
+
+#[tokio::test]
 async fn peers_run_the_image_that_the_file_names() {
     let engine = Engine::shared().await;
     let image = {

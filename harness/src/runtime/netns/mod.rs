@@ -95,6 +95,16 @@ impl Runtime for Netns {
         client: &Client,
         notices: mpsc::UnboundedSender<Notice>,
     ) -> Result<NetnsDeployment, RuntimeError> {
+        if let (Some(path), Some(known)) = (client.command.first(), self.facts.get(&client_fact(client))) {
+            // The switch holds it open, so that all nodes of a trial run the same one, and those that come back, too.
+            let now = std::fs::read(path).map(|program| digest(&program));
+            if now.as_ref().ok() != Some(known) {
+                return Err(RuntimeError::Machine(format!(
+                    "the client's program `{path}` is not the one with which this run began (hint: build to another \
+                     place while one is measured, and begin anew)"
+                )));
+            }
+        }
         NetnsDeployment::create(&client.command, notices).await
     }
 }

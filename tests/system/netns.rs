@@ -209,6 +209,31 @@ async fn a_machine_without_user_namespaces_is_told_so_with_the_cure() {
 }
 
 #[tokio::test]
+async fn limits_of_the_shell_are_errors_and_no_sudden_death() {
+    // In units of 512 bytes.
+    let bench = Bench::new(&experiment("small-files"));
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -f 16; exec \"$0\" run experiment.yaml"]).arg(binary::harness());
+    let done = bench.spawn(command).end().await;
+    done.ended_with(4);
+    done.said("File too large");
+
+    if rustix::process::geteuid().is_root() {
+        let bench = Bench::new(&experiment("no-threads"));
+        std::fs::set_permissions(bench.path(), std::fs::Permissions::from_mode(0o777)).expect("it is ours");
+        let program = bench.path().join("harness");
+        std::fs::copy(binary::harness(), &program).expect("the program can be copied");
+        // The shell `sh` may have no word for it.
+        let mut command = Command::new("bash");
+        command.args(["-c", "ulimit -u 1; exec \"$0\" run experiment.yaml"]).arg(program);
+        command.uid(ORDINARY).gid(ORDINARY);
+        let done = bench.spawn(command).end().await;
+        done.ended_with(4);
+        done.said("ulimit -u");
+    }
+}
+
+#[tokio::test]
 async fn nodes_get_no_descriptor_that_the_harness_was_started_with() {
     let bench = Bench::new(&slow("descriptors"));
     let mut command = Command::new("sh");

@@ -101,23 +101,37 @@ pub fn main() -> ExitCode {
 /// Does what the command line says.
 fn dispatch(cli: Cli) -> Exit {
     raise_file_limit();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(format_args!("error: no event loop: {error}"));
-            return Exit::Machine;
-        }
-    };
     match cli.command {
-        Command::Run(arguments) => runtime.block_on(run::run(&arguments)),
-        Command::Compare(arguments) => runtime.block_on(compare::compare(&arguments)),
+        Command::Run(arguments) => with_event_loop(run::run(&arguments)),
+        Command::Compare(arguments) => with_event_loop(compare::compare(&arguments)),
         Command::Baseline(command) => baseline::baseline(&command),
         Command::Plan { file, timeline } => plan::plan(&file, timeline.as_deref()),
         Command::Report { dir } => report::report(&dir),
-        Command::Rerun { dir, out, runtime: name } => runtime.block_on(rerun::rerun(&dir, &out, name)),
+        Command::Rerun { dir, out, runtime: name } => with_event_loop(rerun::rerun(&dir, &out, name)),
         Command::Schema { which } => schema::schema(which),
-        Command::Doctor { runtime: name } => runtime.block_on(doctor::doctor(name)),
-        Command::Clean { all } => runtime.block_on(clean::clean(all)),
+        Command::Doctor { runtime: name } => with_event_loop(doctor::doctor(name)),
+        Command::Clean { all } => with_event_loop(clean::clean(all)),
+    }
+}
+
+/// Threads that work on events.
+const WORKERS: usize = 2;
+
+/// Does what takes time beside other things.
+fn with_event_loop(command: impl Future<Output = Exit>) -> Exit {
+    // Tokio panics where it gets no thread: it is found out before. It needs one more for files.
+    let threads = (0..=WORKERS).map(|_| std::thread::Builder::new().spawn(|| {})).collect::<Vec<_>>();
+    let probed = threads.into_iter().try_for_each(|thread| thread.map(|thread| drop(thread.join())));
+    let runtime =
+        probed.and_then(|()| tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build());
+    match runtime {
+        Ok(runtime) => runtime.block_on(command),
+        Err(error) => {
+            complain(format_args!(
+                "error: no threads: {error} (hint: `ulimit -u` limits a user's processes and threads)"
+            ));
+            Exit::Machine
+        }
     }
 }
 

@@ -257,6 +257,8 @@ pub(super) fn watch_signals() -> std::io::Result<watch::Receiver<Option<Signal>>
     let mut terminate = signal(SignalKind::terminate())?;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mut hangup = if is_ignored(&status, SignalKind::hangup()) { None } else { Some(signal(SignalKind::hangup())?) };
+    // With a handler, whatever it does, a file that grows beyond `ulimit -f` is an error and not the end.
+    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
     tokio::spawn(async move {
         loop {
             let hung_up = async {

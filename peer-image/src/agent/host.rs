@@ -108,11 +108,14 @@ fn kept_off(path: &Path) -> Option<u64> {
     field(&text, "throttled_usec").map(|us| us * 1000).or_else(|| field(&text, "throttled_time"))
 }
 
-/// Time for which this process's threads were ready to run and waited for a processor, ns.
+/// Time for which this process's threads were ready to run and waited for a processor, ns; `None` if the kernel does not count
+/// it.
 #[must_use]
 pub fn waited() -> Option<u64> {
     let threads = std::fs::read_dir("/proc/self/task").ok()?;
-    threads.flatten().map(|thread| waiting(&std::fs::read_to_string(thread.path().join("schedstat")).ok()?)).sum()
+    // A thread that ends while they are looked at has none.
+    let told = threads.flatten().filter_map(|it| std::fs::read_to_string(it.path().join("schedstat")).ok());
+    told.map(|schedstat| waiting(&schedstat)).reduce(|sum, more| Some(sum? + more?)).flatten()
 }
 
 /// The second number of a `schedstat`: time on a run queue, ns.
@@ -225,9 +228,48 @@ mod tests {
     }
 
     #[test]
+    fn a_quota_is_read_of_either_version_of_control_groups() {
+        let path = std::env::temp_dir().join(format!("harness-cpu-stat-{}", std::process::id()));
+        let told = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            kept_off(&path)
+        };
+        let v1 = told("nr_periods 9\nnr_throttled 2\nthrottled_time 12000\n");
+        let v2 = told("usage_usec 5\nnr_periods 9\nnr_throttled 2\nthrottled_usec 12\n");
+        let without = told("usage_usec 5\nuser_usec 4\n");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!((v1, v2, without, kept_off(&path)), (Some(12_000), Some(12_000), None, None));
+    }
+
+    #[test]
     fn a_process_knows_how_long_it_waited_and_what_it_may_use() {
         assert!(usable_processors().is_some_and(|processors| processors > 0));
         // A kernel that does not count it has no such file.
         assert_eq!(waited().is_some(), Path::new("/proc/self/schedstat").exists());
+    }
+
+    #[test]
+    fn each_thread_of_a_process_may_have_waited() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let told = |thread: &str| waiting(&std::fs::read_to_string(format!("/proc/{thread}/schedstat")).ok()?);
+        let over = AtomicBool::new(false);
+        let spin = || {
+            while !over.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        };
+        std::thread::scope(|scope| {
+            // More than there are processors, so that some wait.
+            let processors = usable_processors().unwrap_or(1);
+            (0..2 * processors).for_each(|_| drop(scope.spawn(spin)));
+            let one = scope.spawn(|| {
+                (0..5_000).for_each(|_| drop(told("thread-self")));
+                let least = told("thread-self").zip(told(&format!("self/task/{}", std::process::id())));
+                (least, waited())
+            });
+            let (least, all) = one.join().unwrap();
+            over.store(true, Ordering::Relaxed);
+            assert!(least.is_none_or(|(own, first)| all >= Some(own + first)), "{least:?}, {all:?}");
+        });
     }
 }

@@ -180,6 +180,102 @@ fn a_cut_link_carries_nothing_and_then_what_its_new_rate_allows() {
     assert!((late / by_hand - 1.0).abs() < 0.002, "{late}");
 }
 
+/// Of a trial with these events, which took that long where they changed a link, the bound, seconds, and the server's buckets,
+/// bits.
+fn with_changes_that_take(text: &str, took: u64) -> (f64, (f64, f64)) {
+    let cell = only_cell(text);
+    let mut lines = log(&cell.trials[0], EXACTLY, "");
+    for line in &mut lines {
+        if let Line::Node(record) = line
+            && let NodeEvent::Changed { took: told, .. } = &mut record.event
+        {
+            *told = Some(took);
+        }
+    }
+    let swarm = presence::realised(&cell.trials[0], &fold(&lines)).expect("there is a server");
+    let bound = presence::bound(cell.settings.architecture, &swarm).expect("there is one").0.seconds;
+    (bound, swarm.server.buckets)
+}
+
+#[test]
+fn until_a_change_is_done_the_larger_of_both_rates_counts_and_a_mended_link_from_its_begin() {
+    const BITS: f64 = 4.0 * 1_048_576.0 * 8.0;
+    // 8 mbit/s until 2 s, then 2 until 6 s; each change takes half a second.
+    let slower = "  slow: { at: 2 s, who: server, links: { up: 2 mbit, down: 8 mbit }, for: 4 s }\n";
+    let text = |events: &str| format!("{}events:\n{events}timeout: 60 s\n", CUT.split("events:").next().unwrap_or(""));
+    let by_hand = 6.0 + (BITS - 2.5 * 8e6 - 3.5 * 2e6) / 8e6;
+    let (bound, _) = with_changes_that_take(&text(slower), S / 2);
+    assert!((bound - by_hand).abs() < 1e-9, "{bound}, by hand {by_hand}");
+    // Cut from 1 to 3 s: it carries until that is done, and again as soon as it is begun to be mended.
+    let cut = "  gone: { at: 1 s, who: server, what: cut-off, for: 2 s }\n";
+    let (bound, _) = with_changes_that_take(&text(cut), S / 2);
+    let by_hand = 3.0 + (BITS - 1.5 * 8e6) / 8e6;
+    assert!((bound - by_hand).abs() < 1e-9, "{bound}, by hand {by_hand}");
+}
+
+#[test]
+fn buckets_are_full_again_after_each_change_and_after_a_cut() {
+    let full = |rate| peer_image::node::bucket_bytes(rate) as f64 * 8.0;
+    // Slower, its own rate again, and mended; the cut leaves what four uploaders had handed on.
+    let (_, (up, down)) = with_changes_that_take(CUT, 0);
+    assert_eq!(up, full(2_000_000) + 2.0 * full(8_000_000));
+    assert_eq!(down, 3.0 * full(8_000_000) + 4.0 * 6.0 * 16_384.0 * 8.0);
+}
+
+/// A server that is killed at 2 s and comes back at 3 s.
+const KILL: &str = "name: x\nquestion: x?\narchitecture: client-server\npeers: 1\nfile: { size: 4 MiB }\n\
+                    server: { up: 8 mbit, down: 8 mbit }\nlinks: { up: 8 mbit, down: 80 mbit }\nevents:\n  \
+                    gone: { at: 2 s, who: server, what: crash, for: 1 s }\ntimeout: 60 s\n";
+
+#[test]
+fn a_kill_that_failed_ends_nothing_and_one_that_is_told_of_late_ends_the_life_that_it_was_for() {
+    let cell = only_cell(KILL);
+    let trial = &cell.trials[0];
+    let always = 4.0 * 1_048_576.0 * 8.0 / 8e6;
+    let bound = |change: fn(&mut Event)| {
+        let mut lines = log(trial, EXACTLY, "");
+        for line in &mut lines {
+            if let Line::Controller(record) = line
+                && matches!(record.event, Event::Acted { action: Action::Crash, .. })
+            {
+                change(&mut record.event);
+            }
+        }
+        let swarm = presence::realised(trial, &fold(&lines)).expect("there is a server");
+        presence::bound(cell.settings.architecture, &swarm).map(|it| it.0.seconds)
+    };
+    let close = |found: Option<f64>, expected: f64| {
+        assert!(found.is_some_and(|it| (it - expected).abs() < 1e-9), "{found:?}, by hand {expected}");
+    };
+    close(bound(|_| {}), always + 1.0);
+    // The engine was done with it when the next life had begun: there was never more than one of them.
+    close(
+        bound(|event| {
+            if let Event::Acted { done, .. } = event {
+                *done = 4 * S
+            }
+        }),
+        always,
+    );
+    let failed = |event: &mut Event| {
+        if let Event::Acted { error, .. } = event {
+            *error = Some("no such container".to_owned());
+        }
+    };
+    close(bound(failed), always);
+}
+
+#[test]
+fn nobody_receives_what_comes_after_it_left() {
+    // The peer's download binds: 33.6 s, and 1.5 s in which it is away.
+    let text = "name: x\nquestion: x?\narchitecture: client-server\npeers: 1\nfile: { size: 4 MiB }\n\
+                server: { up: 8 mbit, down: 8 mbit }\nlinks: { up: 1 mbit, down: 1 mbit }\nevents:\n  \
+                gone: { at: 2 s, who: peers, what: leave, for: 1500 ms, keeps: pieces }\ntimeout: 60 s\n";
+    let (planned, exactly) = bounds(&only_cell(text), EXACTLY);
+    assert!((planned.expect("there is one") - (4.0 * 1_048_576.0 * 8.0 / 1e6 + 1.5)).abs() < 1e-9, "{planned:?}");
+    assert_eq!(exactly, planned);
+}
+
 #[test]
 fn who_left_by_itself_uploads_what_its_sockets_held_and_no_more() {
     // The server leaves after 2 of the 33.6 s that it takes and comes back a second later.

@@ -69,6 +69,11 @@ fn plant(log: &mut Log, node: &str, events: Vec<(u64, NodeEvent)>) {
     log.lines.append(&mut tail);
 }
 
+/// Whether it is the controller's last line.
+fn is_end(line: &crate::events::record::Line) -> bool {
+    matches!(line, crate::events::record::Line::Controller(it) if matches!(it.event, crate::events::record::Event::End { .. }))
+}
+
 #[test]
 fn a_calm_trial_is_valid_and_its_load_is_told() {
     let (cell, mut log) = good();
@@ -162,6 +167,7 @@ fn a_later_rate_that_is_not_to_be_had() {
     plant(&mut log, "peer-1", tried.into());
     let expected = "`peer-1`'s download carried 4400.000 mbit/s when it was tried, the plan says 40000.000 (-89.0 %)";
     assert_eq!(reason(&cell, &log), expected);
+    assert!((judged(&cell, &log).trial.link_error_max_share.unwrap() - 0.89).abs() < 1e-6);
 }
 
 #[test]
@@ -260,6 +266,12 @@ fn a_planned_event_that_left_no_trace() {
     let event = crate::plan::Event { at: 10 * S, node: "peer-2".to_owned(), action: Action::Crash };
     cell.trials[0].schedule.push(event);
     assert_eq!(reason(&cell, &log), "1 event of the schedule could not be carried out (`churn.csv` has why)");
+    // Of one that did not come to its end that is no surprise.
+    let mut timeout = Log::new();
+    timeout.lines = log.lines.into_iter().filter(|line| !is_end(line)).collect();
+    timeout.end(Outcome::Timeout { missing: vec!["peer-2".to_owned()] });
+    let row = judged(&cell, &timeout).trial;
+    assert_eq!((row.churn_missing, row.verdict, row.invalid.as_str()), (1, Verdict::Failed, ""));
 }
 
 #[test]
@@ -375,8 +387,46 @@ fn a_node_that_stood_still_or_was_kept_off_the_processors() {
     assert_eq!(found, longest.into_iter().chain([Invalid::LinesLost { lines: 1 }]).collect::<Vec<_>>());
     let (cell, mut log) = good();
     let throttled = |ns| NodeEvent::Counters(Counters { throttled: Some(ns), ..Counters::default() });
-    plant(&mut log, "server", vec![(GO, throttled(5)), (GO + 20 * S, throttled(5 + S / 4))]);
+    plant(&mut log, "server", vec![(GO, throttled(5 * S)), (GO + 20 * S, throttled(5 * S + S / 4))]);
     assert_eq!(reason(&cell, &log), "the kernel kept `server` off the processors for 0.250 s");
+}
+
+#[test]
+fn a_node_that_stood_still_as_planned_and_longer() {
+    let stood = |ns| {
+        let (mut cell, mut log) = good();
+        for (at, action) in [(10 * S, Action::Freeze), (14 * S, Action::Thaw)] {
+            cell.trials[0].schedule.push(crate::plan::Event { at, node: "peer-2".to_owned(), action });
+            log.acted("peer-2", action, at, at, None);
+        }
+        plant(&mut log, "peer-2", vec![(GO + 15 * S, NodeEvent::Stalled { ns })]);
+        (cell, log)
+    };
+    let (cell, log) = stood(4 * S + S / 2);
+    assert_eq!(judged(&cell, &log).trial.invalid, "");
+    let (cell, log) = stood(6 * S);
+    assert_eq!(reason(&cell, &log), "`peer-2` stood still for 6.00 s");
+}
+
+#[test]
+fn a_link_that_carried_what_only_its_later_rate_can() {
+    let carried = |bytes| {
+        let (mut cell, mut log) = good();
+        let link = Link { up: 80_000_000, down: 40_000_000 };
+        let (at, action) = (10 * S, Action::Links(link));
+        cell.trials[0].schedule.push(crate::plan::Event { at, node: "server".to_owned(), action });
+        let what = peer_image::node::Alteration::Rates(link);
+        let changed = NodeEvent::Changed { planned: at, late: 0, took: Some(0), what, error: None };
+        let counters =
+            |bytes| NodeEvent::Counters(Counters { up: Queue { bytes, ..Queue::default() }, ..Counters::default() });
+        let events = [(10 * S, changed), (10 * S, counters(0)), (30 * S, counters(bytes))];
+        plant(&mut log, "server", events.map(|(at, event)| (GO + at, event)).into());
+        (cell, log)
+    };
+    let (cell, log) = carried(200_000_000);
+    assert_eq!(judged(&cell, &log).trial.invalid, "");
+    let (cell, log) = carried(400_000_000);
+    assert_eq!(reason(&cell, &log), "`server`'s upload carried 160.000 mbit/s on average, more than its 80.000");
 }
 
 #[test]
@@ -403,6 +453,14 @@ fn a_log_that_is_not_whole() {
     let (node, reason_) = ("peer-1".to_owned(), "its container is gone".to_owned());
     log.controller(crate::events::record::Event::Lost { node, reason: reason_ });
     assert_eq!(reason(&cell, &log), "the output of `peer-1` was lost: its container is gone");
+    // Of the controller's own lines, too.
+    let (cell, mut log) = good();
+    let controllers = log.lines.iter_mut().rev().find_map(|line| match line {
+        crate::events::record::Line::Controller(record) => Some(record),
+        crate::events::record::Line::Node(_) => None,
+    });
+    controllers.unwrap().seq += 2;
+    assert_eq!(reason(&cell, &log), "2 lines are missing from the log");
 }
 
 #[test]
@@ -438,32 +496,68 @@ fn what_was_under_way_when_a_connection_ended_is_not_missing() {
 
 #[test]
 fn what_lay_in_the_queues_between_two_nodes_at_the_end_is_not_missing() {
-    let lacking = |bytes: u64, queued: u64| {
+    const MORE: u64 = 196_608 - (64 << 10);
+    // In the receiver's queue, and in the sender's.
+    let lacking = |bytes: u64, download: u64, upload: u64| {
         let (cell, mut log) = good();
         let size = cell.trials[0].file.size;
         let short = Progress { down: [("server".to_owned(), size - bytes)].into(), ..Progress::default() };
         let stopped = || NodeEvent::Left { why: Leave::Stopped };
-        let looked = |backlog| {
-            let queue = Queue { backlog, ..Queue::default() };
-            NodeEvent::Counters(Counters { down: queue, ..Counters::default() })
+        let looked = |down, up| {
+            let queue = |backlog| Queue { backlog, ..Queue::default() };
+            NodeEvent::Counters(Counters { down: queue(down), up: queue(up), ..Counters::default() })
         };
-        // What lay there in the middle is long gone.
-        let last = [NodeEvent::Progress(short), stopped(), looked(queued)].map(|event| (GO + 42 * S, event));
-        plant(&mut log, "peer-2", [(GO + 41 * S, looked(1 << 20))].into_iter().chain(last).collect());
-        plant(&mut log, "server", vec![(GO + 42 * S, stopped())]);
+        // What lay there in the middle is long gone, and what lies on their other links is not between them.
+        let last = |down, up| [stopped(), looked(down, up)].map(|event| (GO + 42 * S, event));
+        let before = [(GO + 41 * S, looked(1 << 20, 1 << 20)), (GO + 42 * S, NodeEvent::Progress(short))];
+        plant(&mut log, "peer-2", before.into_iter().chain(last(download, 1 << 20)).collect());
+        plant(&mut log, "server", last(1 << 20, upload).into());
         judged(&cell, &log).trial.verdict
     };
-    assert_eq!(lacking(196_608, 0), Verdict::Invalid);
-    assert_eq!(lacking(196_608, 196_608 - (64 << 10)), Verdict::Valid);
-    assert_eq!(lacking(196_608, 196_608 - (64 << 10) - 1), Verdict::Invalid);
+    assert_eq!(lacking(196_608, 0, 0), Verdict::Invalid);
+    for (download, upload) in [(MORE, 0), (0, MORE), (MORE / 2, MORE / 2)] {
+        assert_eq!(lacking(196_608, download, upload), Verdict::Valid);
+        assert_eq!(lacking(196_609, download, upload), Verdict::Invalid);
+    }
+}
+
+#[test]
+fn what_a_node_that_went_could_not_tell_of_is_not_missing() {
+    /// Two seconds of the link of who was killed: 40 mbit/s, of the server's upload and of the peer's download.
+    const UNTOLD: i64 = 10_000_000;
+    /// What `server` sent and `peer-2` did not receive, or the other way round if it is negative.
+    fn missing(bytes: i64, server: Option<Leave>, peer: Option<Leave>) -> Verdict {
+        let (cell, mut log) = good();
+        let size = cell.trials[0].file.size;
+        let received = size.checked_add_signed(-bytes).unwrap();
+        let down = [("server".to_owned(), received)].into();
+        let told = NodeEvent::Progress(Progress { down, ..Progress::default() });
+        let left = |why: Option<Leave>| why.map(|why| (GO + 42 * S, NodeEvent::Left { why }));
+        let is_its_end = |line: &crate::events::record::Line| matches!(line, crate::events::record::Line::Node(it) if it.node == "peer-2" && matches!(it.event, NodeEvent::Left { .. }));
+        log.lines.retain(|line| !is_its_end(line));
+        plant(&mut log, "peer-2", [(GO + 41 * S, told)].into_iter().chain(left(peer)).collect());
+        plant(&mut log, "server", left(server).into_iter().collect());
+        judged(&cell, &log).trial.verdict
+    }
+    #[track_caller]
+    fn at_most(bytes: i64, server: Option<Leave>, peer: Option<Leave>) {
+        assert_eq!(missing(bytes, server, peer), Verdict::Valid);
+        assert_eq!(missing(bytes + bytes.signum(), server, peer), Verdict::Invalid);
+    }
+    let stopped = Some(Leave::Stopped);
+    // Where one was killed, a mebibyte is lost with the connection.
+    at_most(1 << 20, None, stopped);
+    at_most((1 << 20) + UNTOLD, stopped, None);
+    // Who was killed may have sent more than it told of, and who left by itself what its sockets held: a second of its link.
+    at_most(-(64 << 10), stopped, stopped);
+    at_most(-(64 << 10) - UNTOLD, None, stopped);
+    at_most(-(64 << 10) - UNTOLD / 2, Some(Leave::Completed), stopped);
 }
 
 #[test]
 fn what_failed_or_was_stopped_is_not_called_invalid() {
     let (cell, mut log) = good();
-    log.lines.retain(|line| {
-        !matches!(line, crate::events::record::Line::Controller(it) if matches!(it.event, crate::events::record::Event::End { .. }))
-    });
+    log.lines.retain(|line| !is_end(line));
     plant(&mut log, "peer-1", vec![(GO + 20 * S, NodeEvent::Stalled { ns: 2 * S })]);
     let mut failed = Log::new();
     failed.lines = log.lines.clone();

@@ -74,3 +74,24 @@ impl From<Outcome> for Exit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_run_that_passed_ends_with_0() {
+        for (outcome, code) in [
+            (Outcome::Passed, 0),
+            (Outcome::Failed, 10),
+            (Outcome::NothingMeasured, 10),
+            (Outcome::Invalid, 11),
+            (Outcome::Crossed, 20),
+            (Outcome::Regressed, 21),
+            (Outcome::NotComparable, 22),
+            (Outcome::Inconclusive, 23),
+        ] {
+            assert_eq!(Exit::from(outcome) as u8, code, "{outcome}");
+        }
+    }
+}

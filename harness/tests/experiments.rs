@@ -164,6 +164,9 @@ fn a_plan_says_of_each_event_whether_it_strikes_anybody() {
     // Something else happens at its very moment.
     assert_eq!(of(&events("at: 1 s, who: peers, what: freeze, for: 3 s")), [nobody]);
     assert_eq!(of(&events("at: 5 s, who: all, what: freeze, for: 3 s")), [""; 0], "the server is there");
+    // One that comes before it and lasts until after it takes its place.
+    let before = "  morning: { at: 500 ms, who: peers, what: freeze, for: 3 s }\n";
+    assert_eq!(of(&format!("events:\n{away}{before}")), [nobody.replace("evening", "gone")]);
     assert_eq!(
         of(&events("at: 20 s, who: peers, links: { up: 8 mbit, down: 8 mbit }")),
         ["warning: p2p-n3: `events.evening` changes nothing: the links have these rates already (hint: others)"]

@@ -355,6 +355,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_invalid_or_failed_is_compared_with_nothing() {
+        let trial = crate::analysis::fixture::textbook().trials.remove(0);
+        for metric in [Metric::DistributionTime, Metric::Completion, Metric::Download] {
+            assert!(compared(&trial, metric).is_some(), "{metric}");
+            for verdict in [Verdict::Invalid, Verdict::Failed, Verdict::BrokenOff] {
+                assert_eq!(compared(&TrialRow { verdict, ..trial.clone() }, metric), None, "{metric}, {verdict}");
+            }
+        }
+    }
+
+    #[test]
     fn a_verdict_is_where_the_interval_lies() {
         let of = |low: f64, high: f64| judge(low.ln(), high.ln(), 0.05);
         assert_eq!(of(1.06, 1.2), Change::Regressed);

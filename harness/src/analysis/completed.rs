@@ -100,16 +100,20 @@ mod tests {
 
     #[test]
     fn who_loses_peers_is_never_better() {
-        let quick = |own, base| {
+        let laid_over = |verdict, own, base| {
             let mut row = compared().comparisons.remove(0);
-            (row.verdict, row.ratio) = (Change::Improved, Some(0.44));
+            (row.verdict, row.ratio) = (verdict, Some(0.44));
             lay_over(&mut row, base, own);
             (row.verdict, row.populations())
         };
+        let quick = |own, base| laid_over(Change::Improved, own, base);
         let said = |text: &str| Some(text.to_owned());
         let lost = quick(of(100, 140), of(140, 140));
         assert_eq!(lost, (Change::Regressed, said("71.4 % of the peers completed, of the base 100 %")));
         assert_eq!(quick(of(139, 140), of(140, 140)).0, Change::Inconclusive);
+        // Nor as good, and what was worse stays so.
+        assert_eq!(laid_over(Change::Equivalent, of(139, 140), of(140, 140)).0, Change::Inconclusive);
+        assert_eq!(laid_over(Change::Regressed, of(139, 140), of(140, 140)).0, Change::Regressed);
         // More of them is no reason to believe less in it, and is said.
         let more = quick(of(140, 140), of(139, 140));
         assert_eq!(more, (Change::Improved, said("100 % of the peers completed, of the base 99.3 %")));

@@ -310,6 +310,17 @@ fn where_nobody_completes_nothing_is_measured() {
     let row = measure(&cell, &cell.trials[0], &log.lines).trial;
     assert_eq!((row.verdict, row.outcome, row.distribution_time_s), (Verdict::Valid, TrialOutcome::Completed, None));
     assert_eq!((row.reason.as_str(), row.download_mean_s, row.left_before), (nobody, Some(40.0), 0));
+    // But where D was to be of somebody, and all of those gave up, that is no measurement of them.
+    let mut cell = p2p(2);
+    cell.trials[0].nodes[2].to_complete = false;
+    cell.trials[0].schedule.push(at(50 * S, "peer-1", Action::Leave));
+    let mut log = Log::new();
+    log.life("peer-1", GO - S).boot().started(GO, 0).completed(GO + 40 * S).left(GO + 50 * S, Leave::Planned);
+    log.life("peer-2", GO - S).boot().started(GO, 0).left(GO + 20 * S, Leave::GaveUp);
+    log.end(Outcome::Completed);
+    let row = measure(&cell, &cell.trials[0], &log.lines).trial;
+    assert_eq!(row.outcome, TrialOutcome::NothingMeasured);
+    assert_eq!(row.reason, "the one peer that was to complete gave up");
 }
 
 #[test]

@@ -562,6 +562,24 @@ mod tests {
     }
 
     #[test]
+    fn what_one_night_did_may_come_again_and_says_nothing_of_another() {
+        let mut nights: Vec<f64> = (0..20).map(|i| QUIET[i % QUIET.len()]).collect();
+        nights[7] = 40.5;
+        let verdict = |tonight: f64| rows(&reference(&nights, tonight))[1].verdict;
+        assert_eq!(verdict(36.2), Change::Equivalent);
+        assert_ne!(verdict(40.5), Change::Regressed, "there was such a night");
+        assert_eq!(verdict(38.5), Change::Regressed, "there was none such");
+        // The last thirty say what to expect, and none before.
+        let slow = |at: usize| {
+            let mut nights: Vec<f64> = (0..40).map(|i| QUIET[i % QUIET.len()]).collect();
+            nights[at] = 40.5;
+            rows(&reference(&nights, 40.5)).remove(1)
+        };
+        assert_eq!((slow(5).verdict, slow(5).base), (Change::Regressed, Against::Nights(30)));
+        assert_ne!(slow(15).verdict, Change::Regressed);
+    }
+
+    #[test]
     fn without_a_baseline_nothing_is_green() {
         let missing = Reference { baseline: None, missing: "none is promoted".to_owned(), ..reference(&[], 36.0) };
         let rows = rows(&missing);

@@ -252,6 +252,24 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_row_of_its_own_is_said_with_its_reason_everywhere() {
+        use crate::analysis::fixture::textbook;
+        use crate::analysis::metrics::Verdict;
+        assert_eq!(annotations(&textbook()), []);
+        for (verdict, outcome) in [(Verdict::Failed, "failed"), (Verdict::Invalid, "invalid")] {
+            let mut run = textbook();
+            let trial = &mut run.trials[0];
+            (trial.verdict, trial.reason, trial.invalid) = (verdict, "so it was".to_owned(), "so it was".to_owned());
+            let said = annotations(&run);
+            assert_eq!((said.len(), said[0].is_error), (1, true), "{said:?}");
+            assert_eq!(said[0].title, format!("textbook: {outcome}"));
+            assert!(said[0].message.ends_with("the first `client-server-n5`, repeat 1: so it was"), "{said:?}");
+            let told = [digest(&run, None, 900_000), junit(&run, &facts()), summary(&run, &facts())];
+            assert!(told.iter().all(|text| text.contains("so it was")), "{told:?}");
+        }
+    }
+
+    #[test]
     fn annotations_point_at_the_line() {
         let shown: Vec<String> = annotations(&compared()).iter().map(|it| it.github("x,y.yaml")).collect();
         insta::assert_snapshot!(shown.join("\n"));

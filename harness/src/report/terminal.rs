@@ -229,6 +229,23 @@ mod tests {
     }
 
     #[test]
+    fn a_cell_that_ran_is_not_called_not_run() {
+        let mut row = textbook().summary.remove(0);
+        row.completed = 0;
+        let of = |change: fn(&mut SummaryRow)| {
+            let mut row = SummaryRow { completed_share: Some(0.5), ..row.clone() };
+            change(&mut row);
+            verdict(&row)
+        };
+        assert_eq!(of(|row| row.unfinishable = row.planned), "UNFINISHABLE, 50 % complete");
+        assert_eq!(of(|row| row.timeout = row.planned), "TIMEOUT, 50 % complete");
+        assert_eq!(of(|row| row.failed = row.planned), "FAILED, 50 % complete");
+        assert_eq!(of(|row| row.invalid = 1), "INVALID");
+        assert_eq!(of(|row| row.nothing_measured = row.planned), "nobody completed");
+        assert_eq!(of(|row| row.not_run = row.planned), "not run");
+    }
+
+    #[test]
     fn no_line_is_wider_than_the_terminal() {
         let mut analysis = churned();
         analysis.summary[0].cell = "p2p-n10-".repeat(20);

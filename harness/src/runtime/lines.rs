@@ -54,6 +54,15 @@ mod tests {
     }
 
     #[test]
+    fn a_first_line_is_told_whole_however_long_its_plan() {
+        // 5 MiB: some 50,000 planned changes.
+        let long = "x".repeat(5 << 20);
+        let mut parts: Vec<&str> = (0..long.len()).step_by(1 << 14).map(|at| &long[at..at + (1 << 14)]).collect();
+        parts.push("\n");
+        assert_eq!(feed(&mut Lines::default(), &parts), [long.as_str()]);
+    }
+
+    #[test]
     fn an_endless_line_is_told_in_parts() {
         let mut lines = Lines::default();
         let long = "x".repeat(LONGEST);

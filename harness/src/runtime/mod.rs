@@ -165,3 +165,18 @@ pub enum RuntimeError {
     #[error(transparent)]
     Log(#[from] crate::events::log::WriteError),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_controller_may_open_as_many_files_as_it_is_allowed() {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        // One less: other tests open files meanwhile.
+        setrlimit(Resource::Nofile, Rlimit { current: maximum.map(|most| most - 1), maximum }).unwrap();
+        raise_file_limit();
+        assert_eq!(getrlimit(Resource::Nofile).current, maximum);
+    }
+}

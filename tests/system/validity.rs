@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bollard::models::ContainerUpdateBody;
+use peer_image::agent::http_server::AGENT_PREFIX;
 use peer_image::content;
-use peer_image::node::{Gate, Link, PEER_PORT, Role};
+use peer_image::node::{Gate, HTTP_PORT, Link, PEER_PORT, Role};
 use peer_image::wire::handshake::{Handshake, PeerId};
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -134,6 +135,12 @@ async fn nodes_that_may_use_one_processor_make_a_trial_invalid() {
     let reported = done.reported("p2p-n8");
     let told: Vec<u32> = reported.iter().filter_map(|(_, event)| processors(event)).collect();
     assert_eq!(told, [1; 10], "tracker, server and eight peers say what they may use");
+    let looks: Vec<_> = reported
+        .iter()
+        .filter_map(|(_, event)| if let peer_image::event::Event::Host(host) = event { Some(host) } else { None })
+        .collect();
+    let is_told = |host: &&peer_image::event::Host| host.neighbours_full.is_some();
+    assert!(!looks.is_empty() && looks.iter().all(is_told), "each look tells of the table of neighbours: {looks:?}");
     let (_bench, done) = one_processor("waiting", "run_delay: 10 %").await;
     is_invalid(&done, "was ready and waited for a processor in ");
 }
@@ -195,6 +202,39 @@ async fn a_stranger_in_the_swarm_makes_a_trial_invalid_even_under_the_name_of_a_
         let done = running.end().await;
         is_invalid(&done, &format!("`{own}` is no node of the plan, and nodes sent "));
     }
+}
+
+/// Takes some of the file from a file server, under the name of a node; returns who it was to that server.
+async fn takes_a_range(server: &str, name: &str) -> std::net::IpAddr {
+    let mut stream = TcpStream::connect((server, HTTP_PORT)).await.expect("a container can be reached from its host");
+    let request = format!(
+        "GET /file HTTP/1.1\r\nHost: {server}\r\nUser-Agent: {AGENT_PREFIX}{name}\r\nRange: bytes=0-16383\r\n\
+         Connection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.expect("the connection takes a request");
+    let own = stream.local_addr().expect("it is connected").ip();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("it answers to the end");
+    assert!(answer.starts_with(b"HTTP/1.1 206 ") && answer.len() > 16_384, "{} bytes", answer.len());
+    own
+}
+
+#[tokio::test]
+async fn a_stranger_at_the_file_server_makes_a_trial_invalid_even_under_the_name_of_a_node() {
+    let engine = Engine::shared().await;
+    let more = format!("retries: 0\n{}", strict_about("stall: 1 min"));
+    let (architecture, size, server) = ("client-server", "4 MiB", "8 mbit");
+    let bench = Bench::new(&Experiment { name: "customer", architecture, size, server, more, ..Experiment::default() });
+    let mut running = bench.start();
+    let run = running.transfers(&engine).await;
+    let held = engine.held(&run).await;
+    let server = engine.docker.inspect_container(held.container("server"), None).await.expect("it is there");
+    let networks = server.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    let address = networks.into_values().find_map(|network| network.ip_address).expect("it has an address");
+    let taking = takes_a_range(&address, "peer-1");
+    let own = tokio::time::timeout(PATIENCE, taking).await.expect("a newcomer gets a part of the file");
+    let done = running.end().await;
+    is_invalid(&done, &format!("`{own}` is no node of the plan, and nodes sent "));
 }
 
 #[tokio::test]

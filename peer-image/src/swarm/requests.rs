@@ -107,6 +107,11 @@ impl Swarm {
         u64::try_from(took / usual.max(1)).unwrap_or(self.pace).clamp(1, self.pace)
     }
 
+    /// How long to wait for what takes so many milliseconds at a pace of 1, milliseconds: with the way of a request.
+    fn after(&self, ms: u64) -> u64 {
+        ms * self.answers() + self.behind_a_block()
+    }
+
     /// How long a request may wait behind a block that goes to the same neighbour, milliseconds: nothing where links are as
     /// fast as those for which the times in this module are made.
     fn behind_a_block(&self) -> u64 {
@@ -142,7 +147,7 @@ impl Swarm {
     /// neighbour idles because all that it has was asked of others, and nothing is sent twice.
     fn take_over(&mut self, id: NeighbourId) -> Option<Block> {
         let own = self.wait(id, None, Ability::Best);
-        let sooner_by = SOONER_BY * self.answers();
+        let sooner_by = self.after(SOONER_BY);
         let offered = self.neighbours[&id].has.clone();
         let others: Vec<NeighbourId> = self.neighbours.keys().copied().filter(|&other| other != id).collect();
         let mut latest: Option<(u64, NeighbourId, Block)> = None;
@@ -211,7 +216,7 @@ impl Swarm {
     fn is_silent(&self, id: NeighbourId) -> bool {
         self.neighbours.get(&id).is_none_or(|neighbour| {
             !neighbour.outstanding.is_empty()
-                && self.now - neighbour.last_block >= Span::seconds(RATE_WINDOW * self.answers())
+                && self.now - neighbour.last_block >= Span::millis(self.after(RATE_WINDOW * 1000))
         })
     }
 
@@ -223,7 +228,7 @@ impl Swarm {
 
     /// Milliseconds until `id` will have sent `block`, or a block asked of it now.
     fn wait(&mut self, id: NeighbourId, block: Option<Block>, ability: Ability) -> u64 {
-        let (now, answers) = (self.now, self.answers());
+        let (now, answers, behind) = (self.now, self.answers(), self.behind_a_block());
         let Some(neighbour) = self.neighbours.get_mut(&id) else { return u64::MAX };
         let ahead = match block {
             Some(block) => neighbour.outstanding.iter().position(|&asked| asked == block).unwrap_or(0),
@@ -238,7 +243,9 @@ impl Swarm {
         let silence = (now - neighbour.last_block).0 / 1_000_000;
         // A neighbour that has not sent yet is taken to send one block a second, at a pace of 1.
         let rate = rate.max(u64::from(BLOCK) / answers);
+        // What is asked of a neighbour that is being sent a block waits behind that.
+        let unheard = if neighbour.sending > 0 { behind } else { 0 };
         let silent = if block.is_some() && self.is_silent(id) { silence } else { 0 };
-        ((ahead as u64 + 1) * u64::from(BLOCK) * 1000 / rate).max(silent)
+        ((ahead as u64 + 1) * u64::from(BLOCK) * 1000 / rate + unheard).max(silent)
     }
 }

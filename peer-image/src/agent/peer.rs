@@ -485,10 +485,11 @@ impl Peer {
     }
 
     fn heard_of_peers(&mut self, answer: Announced, ending: &mut Ending) -> Result<(), Failure> {
-        let mut named = Vec::new();
+        let (mut named, mut counts) = (Vec::new(), None);
         let wait = match answer {
             Ok(Reply::Peers(list)) => {
                 named = list.peers;
+                counts = list.complete.zip(list.incomplete);
                 Span::seconds(u64::from(list.interval))
             }
             Ok(Reply::Failure(reason)) => {
@@ -500,7 +501,7 @@ impl Peer {
                 UNANSWERED
             }
         };
-        self.lookout.answered(self.epoch.now(), wait);
+        self.lookout.answered(self.epoch.now(), wait, counts);
         for peer in &named {
             self.call(peer.address, ending)?;
         }

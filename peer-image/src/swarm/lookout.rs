@@ -76,6 +76,9 @@ pub struct Lookout {
     seek_at: Option<Timestamp>,
     /// How many more of the last answer may be called beyond K.
     sought: usize,
+    /// How many have the file, and how many do not, by the last answer.
+    seeds: u32,
+    leechers: u32,
 }
 
 impl Lookout {
@@ -91,6 +94,8 @@ impl Lookout {
             due: Some(first),
             seek_at: None,
             sought: 0,
+            seeds: 0,
+            leechers: 0,
         }
     }
 
@@ -121,8 +126,10 @@ impl Lookout {
     }
 
     /// The tracker answered, or did not; it is to be asked again in `interval`. What the answer names can be called.
-    pub fn answered(&mut self, now: Timestamp, interval: Span) {
+    /// `counts` are those who have the file and those who do not, if it said so.
+    pub fn answered(&mut self, now: Timestamp, interval: Span, counts: Option<(u32, u32)>) {
         self.due = Some(now + interval);
+        (self.seeds, self.leechers) = counts.unwrap_or_default();
         self.sought = SOUGHT;
         match self.need {
             Need::Nothing => {}
@@ -138,7 +145,14 @@ impl Lookout {
     }
 
     /// Whether to call somebody whom the tracker named.
+    ///
+    /// Where seeds are many, all of them together call each leecher about once in a round: hundreds that look for company
+    /// call the last few else, whose uplinks then carry nothing but refusals.
     pub fn calls(&mut self, engaged: Engaged) -> Admission {
+        let is_crowd = self.need == Need::Company && self.leechers < self.seeds;
+        if is_crowd && self.random.below(u64::from(self.seeds)) >= u64::from(self.leechers) {
+            return Admission::Refused;
+        }
         if engaged.all < self.neighbours || engaged.called == 0 {
             return Admission::Welcome;
         }
@@ -214,7 +228,7 @@ mod tests {
             lookout.asked();
             assert_eq!(lookout.next_ask(), None, "one question at a time");
             lookout.look(now, need);
-            lookout.answered(now, INTERVAL);
+            lookout.answered(now, INTERVAL, None);
         }
         asks
     }
@@ -248,7 +262,7 @@ mod tests {
         lookout.look(at(0), Need::Source);
         for now in [2, 6] {
             lookout.asked();
-            lookout.answered(at(now), INTERVAL);
+            lookout.answered(at(now), INTERVAL, None);
         }
         lookout.look(at(7), Need::Nothing);
         assert_eq!(lookout.next_ask(), Some(at(66)));
@@ -268,12 +282,29 @@ mod tests {
             assert_eq!(lookout.calls(engaged(1, 1)), Admission::Welcome);
             assert_eq!(lookout.calls(engaged(2, 1)), Admission::Refused);
             lookout.look(at(0), need);
-            lookout.answered(at(0), INTERVAL);
+            lookout.answered(at(0), INTERVAL, None);
             let more = [2, 3, 4].map(|all| lookout.calls(engaged(all, 2)));
             assert_eq!(more, [Admission::Welcome, Admission::Welcome, Admission::Refused]);
-            lookout.answered(at(2), INTERVAL);
+            lookout.answered(at(2), INTERVAL, None);
             assert_eq!(lookout.calls(engaged(10, 2)), Admission::Instead);
         }
+    }
+
+    #[test]
+    fn seeds_that_are_many_together_call_each_leecher_about_once() {
+        let called = |seeds: u32, leechers: u32, need| {
+            let calls = (0..seeds).map(|seed| {
+                let mut lookout = Lookout::new(20, at(0), stream(u64::from(seed), "lookout"));
+                lookout.look(at(0), need);
+                lookout.answered(at(0), INTERVAL, Some((seeds, leechers)));
+                (0..leechers).filter(|_| lookout.calls(Engaged { all: 10, called: 5 }) == Admission::Welcome).count()
+            });
+            calls.sum::<usize>()
+        };
+        let calls = called(997, 3, Need::Company);
+        assert!((1..30).contains(&calls), "{calls} calls of three");
+        assert_eq!(called(2, 8, Need::Company), 16, "few seeds call all");
+        assert_eq!(called(100, 3, Need::Source), 300, "who lacks a source calls");
     }
 
     #[test]

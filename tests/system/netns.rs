@@ -1,8 +1,11 @@
 //! Nodes in network namespaces, without an engine: what a run comes to, and that nothing outlives it.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use peer_image::event::Event;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Command;
 
@@ -231,6 +234,42 @@ async fn limits_of_the_shell_are_errors_and_no_sudden_death() {
         done.ended_with(4);
         done.said("ulimit -u");
     }
+}
+
+/// One boot id and another monotonic clock, as in a container that was moved, or made from an image of a running machine.
+#[tokio::test]
+async fn nodes_with_another_clock_are_measured_on_that_of_the_gate() {
+    let place = tempfile::tempdir().expect("a directory");
+    // Under this name the program is the agent.
+    let program = place.path().join("peer");
+    std::fs::copy(binary::harness(), &program).expect("the program can be copied");
+    let clock = "/usr/bin/unshare --fork --kill-child=TERM --time --monotonic 1000000";
+    let command = format!("client: {{ command: {clock} {} }}\n", program.display());
+    let base = experiment("other-clock");
+    let bench = Bench::new(&Experiment { more: format!("{}{command}", base.more), ..base });
+    let done = bench.run().await;
+    done.ended_with(0);
+    let offsets = done.reported("p2p-n4").into_iter().filter_map(|(node, event)| match event {
+        Event::Ready { offset, .. } if node != "tracker" => Some(offset),
+        _ => None,
+    });
+    let offsets: Vec<i64> = offsets.collect();
+    let is_known = |offset: &i64| (offset + 1_000_000_000_000_000).abs() < 10_000_000;
+    assert!(offsets.len() == 5 && offsets.iter().all(is_known), "{offsets:?}");
+    let time: f64 = done.table("trials.csv")[0]["distribution_time_s"].parse().expect("it was measured");
+    assert!(time < 60.0, "{time} s");
+}
+
+#[tokio::test]
+async fn a_file_whose_name_is_no_utf_8_is_run() {
+    let bench = Bench::new(&experiment("odd-name"));
+    let name = OsStr::from_bytes(b"exp\xff.yaml");
+    std::fs::copy(bench.path().join("experiment.yaml"), bench.path().join(name)).expect("it can be copied");
+    let mut command = Command::new(binary::harness());
+    command.arg("run").arg(name);
+    let done = bench.spawn(command).end().await;
+    done.ended_with(0);
+    assert_eq!(done.manifest("/argv/2"), "exp\u{fffd}.yaml");
 }
 
 #[tokio::test]

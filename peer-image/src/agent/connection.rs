@@ -86,7 +86,6 @@ impl Connection {
         incoming: &mpsc::Sender<Incoming>,
         uplink: Rc<Uplink>,
     ) -> Self {
-        uplink.tune(&stream);
         let (from, socket) = stream.into_split();
         // Bounded by the protocol: the core hands over a few blocks at a time, and answers what comes in.
         let (to, queue) = mpsc::unbounded_channel();

@@ -30,9 +30,6 @@ const UNEVEN: u64 = 16;
 const QUEUE: u64 = 200;
 /// It is filled again when it is down to what the link carries in so long, ms: more than a timer and a busy host are late.
 const LOW: u64 = 100;
-/// What the kernel takes from a neighbour before it is read, bytes, where that is so: what may be sent to this peer before
-/// it is acknowledged, and with that how many acknowledgements may wait. Left to itself the kernel takes up to 32 MiB.
-const RECEIVED: usize = 64 * 1024;
 /// TCP payload of one segment, bytes, at the usual MTU of 1,500.
 const SEGMENT: u64 = 1448;
 /// The same with its headers, as the link counts it.
@@ -116,14 +113,6 @@ impl Uplink {
     #[must_use]
     pub fn is_slow(&self) -> bool {
         self.rates.get().is_some_and(|(up, _)| up < FAST)
-    }
-
-    /// Keeps the queue short of acknowledgements of what a connection brings: call once, when it starts.
-    pub fn tune(&self, stream: &TcpStream) {
-        if self.is_slow() && self.is_uneven() {
-            // If the kernel refuses, the queue is longer, as it would be without it.
-            let _ = SockRef::from(stream).set_recv_buffer_size(RECEIVED);
-        }
     }
 
     /// Whether acknowledgements may fill the queue between two looks.

@@ -252,7 +252,7 @@ fn a_kill_that_failed_ends_nothing_and_one_that_is_told_of_late_ends_the_life_th
     close(
         bound(|event| {
             if let Event::Acted { done, .. } = event {
-                *done = 4 * S
+                *done = 4 * S;
             }
         }),
         always,

@@ -268,16 +268,18 @@ async fn a_churn_event_that_comes_late_makes_a_trial_invalid() {
 #[tokio::test]
 async fn a_container_that_is_paused_makes_a_trial_invalid() {
     let engine = Engine::shared().await;
-    let bench = swarm("paused", &strict_about("stall: 1 s"));
-    let mut running = bench.start();
-    let run = running.transfers(&engine).await;
-    let held = engine.held(&run).await;
-    let container = held.container("peer-1");
-    engine.docker.pause_container(container).await.expect("a running container can be paused");
-    tokio::time::sleep(std::time::Duration::from_secs(3)).await; // longer than the limit
-    engine.docker.unpause_container(container).await.expect("a paused container can go on");
-    let done = running.end().await;
-    is_invalid(&done, "`peer-1` stood still for ");
+    for (name, node) in [("paused", "peer-1"), ("paused-tracker", "tracker")] {
+        let bench = swarm(name, &strict_about("stall: 1 s"));
+        let mut running = bench.start();
+        let run = running.transfers(&engine).await;
+        let held = engine.held(&run).await;
+        let container = held.container(node);
+        engine.docker.pause_container(container).await.expect("a running container can be paused");
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await; // longer than the limit
+        engine.docker.unpause_container(container).await.expect("a paused container can go on");
+        let done = running.end().await;
+        is_invalid(&done, &format!("`{node}` stood still for "));
+    }
 }
 
 #[tokio::test]

@@ -323,8 +323,13 @@ pub(super) fn judge(limits: &Validity, trial: &Trial, observed: &Observed, row: 
     {
         found.push(Invalid::BelowBound { measured, bound, head_start });
     }
-    for node in trial.nodes.iter().filter(|node| node.role != Role::Tracker) {
+    for node in &trial.nodes {
         let log = observed.node(&node.name);
+        // Peers wait for a tracker that stands still, too.
+        processes(limits, &node.name, log, longest_freeze(trial, &node.name), &mut found);
+        if node.role == Role::Tracker {
+            continue;
+        }
         let planned = planned_links(trial, node);
         for life in &log.lives {
             kernel_rates(limits, observed, node, &planned, life, &mut found);
@@ -336,7 +341,6 @@ pub(super) fn judge(limits: &Validity, trial: &Trial, observed: &Observed, row: 
                 carried(limits, &node.name, most, life, &mut found);
             }
         }
-        processes(limits, &node.name, log, longest_freeze(trial, &node.name), &mut found);
         waited(limits, observed, node, row, &mut found);
     }
     infrastructure(observed, &mut found);

@@ -376,9 +376,11 @@ fn a_table_of_neighbours_that_had_no_room_meanwhile_makes_it_invalid() {
 
 #[test]
 fn a_node_that_stood_still_or_was_kept_off_the_processors() {
-    let (cell, mut log) = good();
-    plant(&mut log, "peer-1", vec![(GO + 20 * S, NodeEvent::Stalled { ns: 2 * S })]);
-    assert_eq!(reason(&cell, &log), "`peer-1` stood still for 2.00 s");
+    for node in ["peer-1", "server", "tracker"] {
+        let (cell, mut log) = good();
+        plant(&mut log, node, vec![(GO + 20 * S, NodeEvent::Stalled { ns: 2 * S })]);
+        assert_eq!(reason(&cell, &log), format!("`{node}` stood still for 2.00 s"));
+    }
     let stood = |node: &str, seconds| Invalid::Stalled { node: node.to_owned(), seconds };
     let row =
         ["a", "b", "c", "d", "e"].iter().zip([2.0, 3.0, 6.0, 5.0, 4.0]).map(|(node, seconds)| stood(node, seconds));

@@ -75,6 +75,11 @@ pub async fn run(
         () = serve(office, listener) => unreachable!("it serves for ever"),
         () = calibration::serve(other_end, Rc::clone(&reporter)) => unreachable!("it serves for ever"),
         () = host::watch(Rc::clone(&reporter)) => unreachable!("it watches for ever"),
+        () = async {
+            // What came before the start delays nobody.
+            keeper.opened().await;
+            host::stay_awake(&reporter).await;
+        } => unreachable!("it watches for ever"),
     };
     reporter.emit(Event::Left { why });
     Ok(())

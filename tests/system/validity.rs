@@ -160,6 +160,12 @@ async fn a_quota_on_a_container_makes_a_trial_invalid() {
     is_invalid(&done, "the kernel kept `peer-1` off the processors for ");
 }
 
+async fn address_of(engine: &Engine, container: &str) -> String {
+    let found = engine.docker.inspect_container(container, None).await.expect("it is there");
+    let networks = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    networks.into_values().find_map(|network| network.ip_address).expect("it has an address").to_string()
+}
+
 /// Takes a block of the file from a node, as a peer of that name; returns who it was to that node.
 async fn takes_a_block(node: &str, file: &peer_image::node::FileSpec, name: &str) -> std::net::IpAddr {
     let mut stream = TcpStream::connect((node, PEER_PORT)).await.expect("a container can be reached from its host");
@@ -192,9 +198,7 @@ async fn a_stranger_in_the_swarm_makes_a_trial_invalid_even_under_the_name_of_a_
         let mut running = bench.start();
         let run = running.transfers(&engine).await;
         let held = engine.held(&run).await;
-        let server = engine.docker.inspect_container(held.container("server"), None).await.expect("it is there");
-        let networks = server.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
-        let address = networks.into_values().find_map(|network| network.ip_address).expect("it has an address");
+        let address = address_of(&engine, held.container("server")).await;
         let plan = std::fs::read_to_string(bench.path().join(format!("reports/{name}/{run}/plan.json")));
         let plan: harness::plan::Plan = serde_json::from_str(&plan.expect("a run has a plan")).expect("it can be read");
         let taking = takes_a_block(&address, &plan.cells[0].trials[0].file, who);
@@ -228,9 +232,7 @@ async fn a_stranger_at_the_file_server_makes_a_trial_invalid_even_under_the_name
     let mut running = bench.start();
     let run = running.transfers(&engine).await;
     let held = engine.held(&run).await;
-    let server = engine.docker.inspect_container(held.container("server"), None).await.expect("it is there");
-    let networks = server.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
-    let address = networks.into_values().find_map(|network| network.ip_address).expect("it has an address");
+    let address = address_of(&engine, held.container("server")).await;
     let taking = takes_a_range(&address, "peer-1");
     let own = tokio::time::timeout(PATIENCE, taking).await.expect("a newcomer gets a part of the file");
     let done = running.end().await;

@@ -115,8 +115,8 @@ impl Swarm {
     /// How long a request may wait behind a block that goes to the same neighbour, milliseconds: nothing where links are as
     /// fast as those for which the times in this module are made.
     fn behind_a_block(&self) -> u64 {
-        let on = |rate: u64| u64::from(BLOCK) * 8 * 1000 / rate.max(1);
-        self.upload_rate.map_or(0, |rate| on(rate).saturating_sub(on(USUAL_RATE)))
+        let usual = u64::from(BLOCK) * 8 * 1000 / USUAL_RATE;
+        (self.blocks_take(1).0 / 1_000_000).saturating_sub(usual)
     }
 
     /// The next block to ask of `id`: of a begun piece first, the fullest in front, then of a new one.

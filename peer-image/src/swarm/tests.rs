@@ -560,6 +560,26 @@ fn what_a_silent_neighbour_owes_is_asked_of_one_that_sends_however_slow_ones_own
 }
 
 #[test]
+fn in_endgame_a_block_is_not_waited_for_behind_one_that_goes_to_who_owes_it() {
+    let (mut shell, [seed, owes]) = between_two_seeds(32_000);
+    // One block is left at `owes`, all others have come, and a block is on its way to it.
+    let first = shell.requests.iter().find(|(to, _)| *to == owes).expect("it was asked").1;
+    shell.requests.retain(|(_, block)| *block != first);
+    for _ in 0..2_000 {
+        shell.now += 1_000_000;
+        while shell.serve_one(seed) || shell.serve_one(owes) {}
+        shell.verify();
+        if shell.swarm.pieces.begun().len() == 1 && shell.swarm.neighbours[&seed].outstanding.is_empty() {
+            break;
+        }
+    }
+    shell.swarm.neighbours.get_mut(&owes).expect("it is there").sending = 1;
+    shell.now += 1_100_000_000;
+    shell.tell(Input::Wake);
+    assert!(shell.requests.contains(&(seed, first)), "{:?}", shell.requests);
+}
+
+#[test]
 fn on_a_slow_uplink_one_block_is_under_way_at_a_time() {
     let geometry = small();
     let under_way = |uplink| {

@@ -129,7 +129,7 @@ impl Swarm {
     }
 
     /// How long the upload link needs for so many blocks; no time if its rate is not known.
-    fn blocks_take(&self, blocks: u64) -> Span {
+    pub(super) fn blocks_take(&self, blocks: u64) -> Span {
         let at = |rate: u64| Span(blocks * u64::from(BLOCK) * 8 * 1_000_000_000 / rate.max(1));
         self.upload_rate.map_or(Span(0), at)
     }

@@ -163,7 +163,7 @@ async fn a_quota_on_a_container_makes_a_trial_invalid() {
 async fn address_of(engine: &Engine, container: &str) -> String {
     let found = engine.docker.inspect_container(container, None).await.expect("it is there");
     let networks = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
-    networks.into_values().find_map(|network| network.ip_address).expect("it has an address").to_string()
+    networks.into_values().find_map(|network| network.ip_address).expect("it has an address")
 }
 
 /// Takes a block of the file from a node, as a peer of that name; returns who it was to that node.

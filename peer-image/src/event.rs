@@ -131,9 +131,10 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
-    /// The node's process stood still: its event loop woke so much later than it was to, ns.
+    /// The node's process stood still, in one go or in several since the last such line: its event loop woke so much later
+    /// than it was to.
     Stalled {
-        /// How late, ns.
+        /// How late, all together, ns.
         ns: u64,
     },
     /// Something that the node can go on after.

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bollard::models::ContainerUpdateBody;
+use bollard::query_parameters::KillContainerOptionsBuilder;
 use peer_image::agent::http_server::AGENT_PREFIX;
 use peer_image::content;
 use peer_image::node::{Gate, HTTP_PORT, Link, PEER_PORT, Role};
 use peer_image::wire::handshake::{Handshake, PeerId};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -261,7 +263,7 @@ async fn a_churn_event_that_comes_late_makes_a_trial_invalid() {
     running.transfers(&engine).await;
     // The controller stands still when it is to kill, and goes on some seconds later: told by a node's own clock.
     running.signal(Signal::STOP);
-    tokio::time::sleep(std::time::Duration::from_secs(6)).await; // what is planned at 3 s is late then
+    tokio::time::sleep(Duration::from_secs(6)).await; // what is planned at 3 s is late then
     running.signal(Signal::CONT);
     let done = running.end().await;
     is_invalid(&done, "a planned departure or return came ");
@@ -277,11 +279,122 @@ async fn a_container_that_is_paused_makes_a_trial_invalid() {
         let held = engine.held(&run).await;
         let container = held.container(node);
         engine.docker.pause_container(container).await.expect("a running container can be paused");
-        tokio::time::sleep(std::time::Duration::from_secs(3)).await; // longer than the limit
+        tokio::time::sleep(Duration::from_secs(3)).await; // longer than the limit
         engine.docker.unpause_container(container).await.expect("a paused container can go on");
         let done = running.end().await;
         is_invalid(&done, &format!("`{node}` stood still for "));
     }
+}
+
+/// A node's process that something is done to from outside.
+enum Victim<'a> {
+    Container(&'a Engine, String),
+    Process(Pid),
+}
+
+impl Victim<'_> {
+    async fn get(&self, signal: &str) {
+        match self {
+            Self::Container(engine, id) => {
+                let options = KillContainerOptionsBuilder::default().signal(signal).build();
+                engine.docker.kill_container(id, Some(options)).await.expect("a running container gets signals");
+            }
+            Self::Process(pid) => {
+                let signals = [("SIGKILL", Signal::KILL), ("SIGSTOP", Signal::STOP), ("SIGCONT", Signal::CONT)];
+                let signal = signals.into_iter().find(|(name, _)| *name == signal).expect("a signal of these").1;
+                rustix::process::kill_process(*pid, signal).expect("a node's process gets signals");
+            }
+        }
+    }
+}
+
+/// The process of a node in a namespace, of a trial whose file has a size that no other test's has.
+fn process_of(node: &str, size: u64) -> Pid {
+    let is_its = |argument: &[u8]| {
+        let spec = serde_json::from_slice::<peer_image::node::NodeSpec>(argument);
+        spec.is_ok_and(|spec| spec.name == node && spec.file.size == size)
+    };
+    let pids = std::fs::read_dir("/proc").expect("there is `/proc`").filter_map(|entry| {
+        let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        std::fs::read(format!("/proc/{pid}/cmdline")).ok()?.split(|byte| *byte == 0).any(is_its).then_some(pid)
+    });
+    let found: Vec<i32> = pids.collect();
+    assert_eq!(found.len(), 1, "one process is `{node}`'s: {found:?}");
+    Pid::from_raw(found[0]).expect("no process has the number 0")
+}
+
+/// A swarm in which one peer is complete long before the others, and what is done to it then from outside.
+async fn of_one_that_is_complete(
+    name: &'static str,
+    runtime: &str,
+    limit: &str,
+    what: impl AsyncFn(&Victim<'_>),
+    reason: &str,
+) {
+    let engine = Engine::shared().await;
+    let more = format!("retries: 0\nruntime: {runtime}\n{}", strict_about(limit));
+    let who = "classes:\n  fast: { count: 1 }\n  slow: { count: 2, up: 4 mbit, down: 3 mbit }";
+    // No two of these names have one length.
+    let size = (8 << 20) + name.len() as u64;
+    let experiment = Experiment { name, who, server: "8 mbit", up: "4 mbit", more, ..Experiment::default() };
+    let bench = Bench::new(&experiment.to_string().replace("2 MiB", &format!("{size} B")));
+    let mut running = bench.start();
+    let run = running.begins().await;
+    running.says(" transfer").await;
+    let dir = bench.path().join(format!("reports/{name}/{run}"));
+    let plan = std::fs::read_to_string(dir.join("plan.json")).expect("a run has a plan");
+    let plan: harness::plan::Plan = serde_json::from_str(&plan).expect("it can be read");
+    let cell = &plan.cells[0];
+    let fast = &cell.trials[0].nodes.iter().find(|node| node.class == "fast").expect("there is one").name;
+    let log = dir.join("trials").join(&cell.id).join("1/events.jsonl");
+    let is_complete = || {
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        said.lines().any(|line| line.contains("\"completed\"") && line.contains(&format!("\"{fast}\"")))
+    };
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !is_complete() {
+        assert!(tokio::time::Instant::now() < deadline, "`{fast}` did not complete within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let held = engine.held(&run).await;
+    let victim = match runtime {
+        "docker" => Victim::Container(&engine, held.container(fast).to_owned()),
+        _ => Victim::Process(process_of(fast, size)),
+    };
+    what(&victim).await;
+    let done = running.end().await;
+    is_invalid(&done, &reason.replace("FAST", fast));
+}
+
+#[tokio::test]
+async fn a_complete_peer_that_is_killed_makes_a_trial_invalid() {
+    let kill = async |victim: &Victim<'_>| victim.get("SIGKILL").await;
+    let reason = "`FAST` died, and the others went on without it: killed (exit code 137)";
+    of_one_that_is_complete("killed-complete", "docker", "stall: 1 min", kill, reason).await;
+    of_one_that_is_complete("killed-complete-netns", "netns", "stall: 1 min", kill, reason).await;
+}
+
+#[tokio::test]
+async fn a_complete_peer_that_is_stopped_for_good_makes_a_trial_invalid() {
+    let stop = async |victim: &Victim<'_>| victim.get("SIGSTOP").await;
+    let reason = "`FAST` was not heard of after ";
+    of_one_that_is_complete("stopped-complete", "docker", "stall: 1 min", stop, reason).await;
+    of_one_that_is_complete("stopped-complete-netns", "netns", "stall: 1 min", stop, reason).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_is_stopped_again_and_again_for_a_short_while_makes_a_trial_invalid() {
+    let stutter = async |victim: &Victim<'_>| {
+        for _ in 0..10 {
+            victim.get("SIGSTOP").await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            victim.get("SIGCONT").await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let reason = "s of 5 s, in several goes";
+    of_one_that_is_complete("stutter", "docker", "stall: 1 s", stutter, reason).await;
+    of_one_that_is_complete("stutter-netns", "netns", "stall: 1 s", stutter, reason).await;
 }
 
 #[tokio::test]

@@ -214,8 +214,13 @@ pub(crate) fn churned() -> Analysis {
     let pieces = |pieces| Progress { pieces, ..Progress::default() };
     let log = |slow: Option<u64>| {
         let mut log = Log::new();
-        log.life("server", GO - S).boot().shaped(40_000_000, 40_000_000).ready(0).started(GO, 0);
-        log.life("peer-1", GO - S).boot().started(GO, 1_000_000).completed(GO + 38 * S);
+        let mut server = log.life("server", GO - S);
+        server.boot().shaped(40_000_000, 40_000_000).ready(0).started(GO, 0).left(GO + 46 * S, Leave::Stopped);
+        log.life("peer-1", GO - S)
+            .boot()
+            .started(GO, 1_000_000)
+            .completed(GO + 38 * S)
+            .left(GO + 46 * S, Leave::Stopped);
         log.life("peer-2", GO - S)
             .boot()
             .started(GO, 0)
@@ -230,7 +235,7 @@ pub(crate) fn churned() -> Analysis {
         last.boot().started(GO, 0);
         match slow {
             Some(at) => last.progress(GO + at, pieces(99)),
-            None => last.completed(GO + 41 * S),
+            None => last.completed(GO + 41 * S).left(GO + 46 * S, Leave::Stopped),
         };
         log
     };

@@ -31,6 +31,8 @@ pub struct Observed {
     pub ended: Option<u64>,
     /// Which attempt at its trial it is, from 1.
     pub attempt: u32,
+    /// Where its log belongs, by its first line.
+    pub place: Option<Place>,
     /// How it ended; `None` if the log stops before that.
     pub outcome: Option<Outcome>,
     /// Lines that were no events: node and line.
@@ -46,6 +48,26 @@ pub struct Observed {
     /// Lines that came twice and were counted once.
     pub repeated: u64,
     next_controller_seq: u64,
+}
+
+/// Which attempt at which repeat of which cell of which run a log is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The run's id.
+    pub run: String,
+    /// The cell's id.
+    pub cell: String,
+    /// Which repeat, from 1; 0 is the warm-up.
+    pub repeat: u32,
+    /// Which attempt at it, from 1.
+    pub attempt: u32,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { run, cell, repeat, attempt } = self;
+        write!(f, "`{cell}`, repeat {repeat}, attempt {attempt}, of run `{run}`")
+    }
 }
 
 /// What was seen of one node.
@@ -96,8 +118,8 @@ pub struct Life {
     pub waited: Vec<(u64, u64)>,
     /// What its link carried before the gate opened.
     pub calibrated: Vec<Calibration>,
-    /// How long its process stood still, each time, ns.
-    pub stalls: Vec<u64>,
+    /// When it noticed that its process had stood still, own clock, ns, and for how long since it last did, ns.
+    pub stalls: Vec<(u64, u64)>,
     /// Neighbours that it cut off: (neighbour, reason).
     pub banned: Vec<(String, String)>,
     /// Bytes that it could not parse: (from, reason).
@@ -241,8 +263,9 @@ impl Observed {
         self.next_controller_seq = self.next_controller_seq.max(record.seq + 1);
         self.ended = Some(record.mono);
         match record.event.clone() {
-            Event::Trial { attempt, boot_id, time_namespace, .. } => {
+            Event::Trial { cell, repeat, attempt, run, boot_id, time_namespace, .. } => {
                 self.attempt = attempt;
+                self.place = Some(Place { run, cell, repeat, attempt });
                 self.begun = Some((record.mono, boot_id, time_namespace));
             }
             Event::Phase { .. } => {}
@@ -305,7 +328,7 @@ impl Life {
             NodeEvent::Ready { offset, offset_error } => self.ready = Some((*offset, *offset_error)),
             NodeEvent::GateOpen { .. } | NodeEvent::Host(_) | NodeEvent::Kernel(_) => {}
             NodeEvent::Calibrated(calibration) => self.calibrated.push(*calibration),
-            NodeEvent::Stalled { ns } => self.stalls.push(*ns),
+            NodeEvent::Stalled { ns } => self.stalls.push((mono, *ns)),
             NodeEvent::Started { go, planned, late, rejoined, pieces } => {
                 let (go, planned, late) = (*go, *planned, *late);
                 self.started = Some(Started { mono, go, planned, late, rejoined: *rejoined, pieces: *pieces });

@@ -14,15 +14,15 @@ use super::conclude::since;
 use super::conservation;
 use super::findings::Direction;
 use super::identity;
-use super::lives::{Life, NodeLog, Observed};
+use super::lives::{Life, Observed};
 use super::load::{self, STRETCH_S};
 use super::metrics::{TrialOutcome, TrialRow};
-use super::peers;
+use super::{peers, processes};
 use crate::events::record::Outcome;
-use crate::plan::{Action, How, Node, Trial, Validity};
+use crate::plan::{Action, Node, Trial, Validity};
 
 /// How far the clocks of a plan and of a look at a link may be apart, seconds.
-const CLOCKS_S: f64 = 0.1;
+pub(super) const CLOCKS_S: f64 = 0.1;
 /// What a link may carry beyond its rate: the full bucket at the start, two looks at its counters apart from their
 /// clock readings. Bytes, and a share.
 const HEAD_START: f64 = 256.0 * 1024.0;
@@ -102,6 +102,27 @@ pub enum Invalid {
         node: String,
         /// For so long, seconds.
         seconds: f64,
+    },
+    /// A node's process stood still several times in a short while.
+    StalledOften {
+        /// The node.
+        node: String,
+        /// For so long together, seconds.
+        seconds: f64,
+    },
+    /// A node that was to be there to the end was not heard of any more.
+    Silent {
+        /// The node.
+        node: String,
+        /// Its last line, seconds after the common start.
+        last: f64,
+    },
+    /// A node's process ended that nobody had planned to end, and the others went on without it.
+    Died {
+        /// The node.
+        node: String,
+        /// How, with its last line.
+        how: String,
     },
     /// More of the reason before.
     More {
@@ -263,6 +284,13 @@ impl fmt::Display for Invalid {
                 limit * 100.0
             ),
             Self::Stalled { node, seconds } => write!(f, "`{node}` stood still for {seconds:.2} s"),
+            Self::StalledOften { node, seconds } => {
+                write!(f, "`{node}` stood still for {seconds:.2} s of {STRETCH_S} s, in several goes")
+            }
+            Self::Silent { node, last } => {
+                write!(f, "`{node}` was not heard of after {last:.2} s, and was to be there to the end")
+            }
+            Self::Died { node, how } => write!(f, "`{node}` died, and the others went on without it: {how}"),
             Self::StartSkew { seconds, limit } => write!(
                 f,
                 "the last node began {} ms after the common start, the limit is {:.0} ms",
@@ -326,7 +354,13 @@ pub(super) fn judge(limits: &Validity, trial: &Trial, observed: &Observed, row: 
     for node in &trial.nodes {
         let log = observed.node(&node.name);
         // Peers wait for a tracker that stands still, too.
-        processes(limits, &node.name, log, longest_freeze(trial, &node.name), &mut found);
+        processes::stillness(limits, observed, &node.name, &mut found);
+        found.extend(
+            peers::counters(log)
+                .throttled
+                .filter(|ns| *ns > 0)
+                .map(|ns| Invalid::Throttled { node: node.name.clone(), seconds: ns as f64 / 1e9 }),
+        );
         if node.role == Role::Tracker {
             continue;
         }
@@ -343,6 +377,7 @@ pub(super) fn judge(limits: &Validity, trial: &Trial, observed: &Observed, row: 
         }
         waited(limits, observed, node, row, &mut found);
     }
+    found.extend(processes::ends(limits, trial, observed, row));
     infrastructure(observed, &mut found);
     host(limits, row, &mut found);
     times(limits, observed, row, &mut found);
@@ -372,7 +407,9 @@ fn shortened(found: Vec<Invalid>) -> Vec<Invalid> {
     }
     // Who stood still or waited longest goes first.
     let stood = |it: &Invalid| match it {
-        Invalid::Stalled { seconds: most, .. } | Invalid::Waited { share: most, .. } => *most,
+        Invalid::Stalled { seconds: most, .. }
+        | Invalid::StalledOften { seconds: most, .. }
+        | Invalid::Waited { share: most, .. } => *most,
         Invalid::BelowBound { .. }
         | Invalid::LinkOff { .. }
         | Invalid::LinkChanged { .. }
@@ -387,6 +424,8 @@ fn shortened(found: Vec<Invalid>) -> Vec<Invalid> {
         | Invalid::ClocksDiffer { .. }
         | Invalid::ClockUnsure { .. }
         | Invalid::Stranger { .. }
+        | Invalid::Silent { .. }
+        | Invalid::Died { .. }
         | Invalid::NotStarted { .. }
         | Invalid::OutOfMemory { .. }
         | Invalid::NeighboursFull { .. }
@@ -420,14 +459,6 @@ fn planned_at(own: Link, changes: &[(u64, Link)], at: f64, late: f64) -> impl It
     from.zip(until)
         .filter(move |((from, _), until)| *from <= at + CLOCKS_S && at <= until + late)
         .map(|((_, link), _)| link)
-}
-
-/// The longest time for which the schedule has a node stand still, seconds.
-fn longest_freeze(trial: &Trial, node: &str) -> f64 {
-    let fate = trial.fate(node);
-    let frozen = fate.absences.iter().filter(|absence| absence.how == How::Freeze);
-    // Whoever is frozen for good is thawed at the end, to say goodbye.
-    frozen.map(|it| it.until.map_or(f64::INFINITY, |until| (until - it.from) as f64 / 1e9)).fold(0.0, f64::max)
 }
 
 /// The kernel's rates, as the node looked each second, are those of the plan for that moment.
@@ -495,17 +526,6 @@ fn carried(limits: &Validity, node: &str, link: Link, life: &Life, found: &mut V
             let carried = bytes as f64 * 8.0 / seconds;
             found.push(Invalid::CarriedMore { node: node.to_owned(), direction, planned, carried });
         }
-    }
-}
-
-fn processes(limits: &Validity, node: &str, log: &NodeLog, frozen: f64, found: &mut Vec<Invalid>) {
-    let seconds = |ns: u64| ns as f64 / 1e9;
-    if let Some(ns) = peers::counters(log).throttled.filter(|ns| *ns > 0) {
-        found.push(Invalid::Throttled { node: node.to_owned(), seconds: seconds(ns) });
-    }
-    let longest = log.lives.iter().flat_map(|life| &life.stalls).max();
-    if let Some(seconds) = longest.map(|ns| seconds(*ns)).filter(|it| *it > limits.stall + frozen) {
-        found.push(Invalid::Stalled { node: node.to_owned(), seconds });
     }
 }
 

@@ -394,23 +394,6 @@ fn a_node_that_stood_still_or_was_kept_off_the_processors() {
 }
 
 #[test]
-fn a_node_that_stood_still_as_planned_and_longer() {
-    let stood = |ns| {
-        let (mut cell, mut log) = good();
-        for (at, action) in [(10 * S, Action::Freeze), (14 * S, Action::Thaw)] {
-            cell.trials[0].schedule.push(crate::plan::Event { at, node: "peer-2".to_owned(), action });
-            log.acted("peer-2", action, at, at, None);
-        }
-        plant(&mut log, "peer-2", vec![(GO + 15 * S, NodeEvent::Stalled { ns })]);
-        (cell, log)
-    };
-    let (cell, log) = stood(4 * S + S / 2);
-    assert_eq!(judged(&cell, &log).trial.invalid, "");
-    let (cell, log) = stood(6 * S);
-    assert_eq!(reason(&cell, &log), "`peer-2` stood still for 6.00 s");
-}
-
-#[test]
 fn a_link_that_carried_what_only_its_later_rate_can() {
     let carried = |bytes| {
         let (mut cell, mut log) = good();

@@ -14,9 +14,13 @@ use crate::link::{self, LinkError};
 
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Time between two looks at the node's own wakefulness …
-const DOZE: Duration = Duration::from_millis(500);
-/// … and how late one may come before it is worth a word.
+/// Time between two looks at the node's own wakefulness, for each node of the trial: all share the host's processors …
+const DOZE: Duration = Duration::from_millis(1);
+/// … within these limits.
+const DOZES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
+/// How late a look must come to count, …
+const LATE: Duration = Duration::from_millis(20);
+/// … and how much that must be, all together, to be worth a word.
 const OVERSLEPT: Duration = Duration::from_millis(250);
 
 /// What this kernel can do for links and for the one who watches them. Needs NET_ADMIN.
@@ -57,14 +61,19 @@ pub async fn watch(reporter: Rc<Reporter>) {
     }
 }
 
-/// Reports when this process stood still (it was stopped, frozen or starved), for ever.
-pub async fn stay_awake(reporter: &Reporter) {
+/// Reports when this process stood still (it was stopped, frozen or starved), for ever: once for a long time, or once for
+/// several short ones. So many nodes share the host.
+pub async fn stay_awake(reporter: &Reporter, nodes: u32) {
+    let doze = (DOZE * nodes).clamp(DOZES[0], DOZES[1]);
+    let mut overslept = Duration::ZERO;
     loop {
         let before = tokio::time::Instant::now();
-        tokio::time::sleep(DOZE).await;
-        let late = before.elapsed().saturating_sub(DOZE);
-        if late >= OVERSLEPT {
-            reporter.emit(Event::Stalled { ns: u64::try_from(late.as_nanos()).unwrap_or(u64::MAX) });
+        tokio::time::sleep(doze).await;
+        let late = before.elapsed().saturating_sub(doze);
+        overslept += if late >= LATE { late } else { Duration::ZERO };
+        if overslept >= OVERSLEPT {
+            reporter.emit(Event::Stalled { ns: u64::try_from(overslept.as_nanos()).unwrap_or(u64::MAX) });
+            overslept = Duration::ZERO;
         }
     }
 }

@@ -232,7 +232,7 @@ async fn live(spec: NodeSpec, reporter: Rc<Reporter>) -> Result<(), Failure> {
                         outcome = taken_part => outcome,
                         () = changed => unreachable!("it reports for ever"),
                         () = count_on(&reporter, &uplink) => unreachable!("it counts for ever"),
-                        () = host::stay_awake(&reporter) => unreachable!("it watches for ever"),
+                        () = host::stay_awake(&reporter, spec.nodes) => unreachable!("it watches for ever"),
                     }
                 }
                 why = stopped() => {

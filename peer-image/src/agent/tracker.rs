@@ -78,7 +78,7 @@ pub async fn run(
         () = async {
             // What came before the start delays nobody.
             keeper.opened().await;
-            host::stay_awake(&reporter).await;
+            host::stay_awake(&reporter, spec.nodes).await;
         } => unreachable!("it watches for ever"),
     };
     reporter.emit(Event::Left { why });

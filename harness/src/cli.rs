@@ -150,10 +150,10 @@ pub struct How {
     #[arg(long, value_name = "NAME")]
     pub save_baseline: Option<String>,
     /// Label of this machine: only runs of one label are compared. Processor, memory and their number unless you name one
-    #[arg(long, value_name = "LABEL", env = "HARNESS_MACHINE")]
+    #[arg(long, value_name = "LABEL", env = "HARNESS_MACHINE", value_parser = line)]
     pub machine: Option<String>,
     /// Commit of what is measured, instead of the one that is checked out here
-    #[arg(long, value_name = "SHA")]
+    #[arg(long, value_name = "SHA", value_parser = line)]
     pub commit: Option<String>,
 }
 
@@ -170,10 +170,10 @@ pub enum Baseline {
         #[arg(long, value_name = "DIR", default_value = "reports")]
         out: PathBuf,
         /// Label of the machine that it ran on
-        #[arg(long, value_name = "LABEL", env = "HARNESS_MACHINE")]
+        #[arg(long, value_name = "LABEL", env = "HARNESS_MACHINE", value_parser = line)]
         machine: Option<String>,
         /// Commit of what was measured
-        #[arg(long, value_name = "SHA")]
+        #[arg(long, value_name = "SHA", value_parser = line)]
         commit: Option<String>,
     },
     /// List baselines, and which of them gates
@@ -246,11 +246,19 @@ fn metric(text: &str) -> Result<Metric, String> {
     text.parse()
 }
 
+/// Text that others will read in a line: no control characters.
+fn line(text: &str) -> Result<String, String> {
+    if text.chars().any(char::is_control) {
+        return Err("control characters have no place in it (hint: one line of text)".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// Why something was done: at least a word.
 fn reason(text: &str) -> Result<String, String> {
     match text.trim() {
         "" => Err("it is for whoever wonders later: at least a word".to_owned()),
-        reason => Ok(reason.to_owned()),
+        reason => line(reason),
     }
 }
 

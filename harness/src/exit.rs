@@ -1,6 +1,7 @@
 //! Exit codes of the `harness` command.
 
 use crate::analysis::outcome::Outcome;
+use crate::runtime::trial::Signal;
 
 /// How the command ended. Reports are written before the exit in every case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,13 +62,22 @@ impl From<Exit> for std::process::ExitCode {
     }
 }
 
+impl From<Signal> for Exit {
+    fn from(signal: Signal) -> Self {
+        match signal {
+            Signal::Interrupt => Self::Interrupted,
+            Signal::Terminate => Self::Terminated,
+        }
+    }
+}
+
 impl From<Outcome> for Exit {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Passed => Self::Fine,
             Outcome::Regressed => Self::Regressed,
             Outcome::Crossed => Self::Threshold,
-            Outcome::Failed | Outcome::NothingMeasured => Self::Trial,
+            Outcome::Failed | Outcome::NothingMeasured | Outcome::Interrupted => Self::Trial,
             Outcome::Invalid => Self::Invalid,
             Outcome::NotComparable => Self::NotComparable,
             Outcome::Inconclusive => Self::Inconclusive,
@@ -85,6 +95,7 @@ mod tests {
             (Outcome::Passed, 0),
             (Outcome::Failed, 10),
             (Outcome::NothingMeasured, 10),
+            (Outcome::Interrupted, 10),
             (Outcome::Invalid, 11),
             (Outcome::Crossed, 20),
             (Outcome::Regressed, 21),

@@ -35,7 +35,7 @@ pub enum QuantityError {
         kind: Kind,
     },
     /// A bare number.
-    #[error("`{text}` has no unit (hint: a {kind} is a number and one of {}, such as `{text} {}`)", kind.names(), kind.usual())]
+    #[error("`{text}` has no unit (hint: a {kind} is a number and one of {}, such as `{text} {}`)", kind.names(), kind.usual(text))]
     NoUnit {
         /// As written.
         text: String,
@@ -119,9 +119,10 @@ impl Kind {
         }
     }
 
-    /// The unit that a bare number most likely lacks.
-    fn usual(self) -> &'static str {
+    /// The unit that a bare number most likely lacks: the base unit if it is a large one.
+    fn usual(self, number: &str) -> &'static str {
         match self {
+            Self::Rate | Self::Size if number.len() > 5 => self.units()[0].0,
             Self::Rate => "mbit",
             Self::Size => "MiB",
             Self::Time => "s",
@@ -239,6 +240,14 @@ pub fn share(text: &str) -> Result<u64, QuantityError> {
         return Err(QuantityError::TooLarge { text: text.trim().to_owned(), kind: Kind::Share });
     }
     Ok(parts)
+}
+
+/// Reads a size in bytes of which nothing is one, too: `0 B`.
+///
+/// # Errors
+/// As [`rate`].
+pub fn bytes(text: &str) -> Result<u64, QuantityError> {
+    parse(text, Kind::Size)
 }
 
 fn more_than_nothing(text: &str, kind: Kind) -> Result<u64, QuantityError> {

@@ -1,6 +1,8 @@
 //! What is left when a run is stopped, or loses something that it cannot do without: a report that says so, an exit
 //! code that says so, and nothing on the engine.
 
+use std::time::Duration;
+
 use rustix::process::Signal;
 
 use tokio::process::Command;
@@ -52,6 +54,63 @@ async fn sigterm_in_a_transfer_ends_with_143_and_a_report_and_leaves_nothing() {
 #[tokio::test]
 async fn a_terminal_that_is_closed_ends_with_143_and_a_report_and_leaves_nothing() {
     stopped_by(Signal::HUP, 143, "sighup").await;
+}
+
+#[tokio::test]
+async fn ctrl_c_is_heeded_while_an_engine_does_not_answer() {
+    let bench = swarm("silent-engine");
+    let silent = bench.path().join("silent.sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&silent).expect("a socket");
+    let mut command = tokio::process::Command::new(crate::binary::harness());
+    command.args(["run", "experiment.yaml"]).env("DOCKER_HOST", format!("unix://{}", silent.display()));
+    let running = bench.spawn(command);
+    tokio::time::sleep(Duration::from_secs(1)).await; // it waits for an answer by then
+    running.signal(Signal::INT);
+    let done = tokio::time::timeout(Duration::from_secs(20), running.end()).await.expect("it heeds the signal");
+    done.ended_with(130);
+    assert!(done.dirs().is_empty(), "nothing ran: {:?}", done.dirs());
+}
+
+#[tokio::test]
+async fn ctrl_c_in_the_first_of_two_files_leaves_nothing_of_the_second() {
+    let _engine = Engine::shared().await;
+    let bench = swarm("first-of-two");
+    let other = Experiment { name: "second-of-two", more: "runtime: netns\n".to_owned(), ..Experiment::default() };
+    std::fs::write(bench.path().join("other.yaml"), other.to_string()).expect("it can be written");
+    let mut running = bench.command(["run", "experiment.yaml", "other.yaml", "--runtime", "netns"]);
+    running.says(" transfer").await;
+    running.signal(Signal::INT);
+    let done = running.end().await;
+    done.ended_with(130);
+    done.said("interrupted: the user stopped the run: of 1 trial 1 was broken off and 0 not begun");
+    assert_eq!(done.manifest("/status"), "interrupted");
+    assert!(!bench.path().join("reports/second-of-two").exists(), "{done}");
+}
+
+#[tokio::test]
+async fn a_run_under_way_is_not_gone_on_with_by_another_process_and_can_be_reported() {
+    let _engine = Engine::shared().await;
+    let more = "runtime: netns\n".to_owned();
+    let quick = Experiment { name: "under-way", size: "256 KiB", more, ..Experiment::default() };
+    let bench = Bench::new(&quick);
+    let first = bench.run().await;
+    first.ended_with(0);
+    let again = bench.command(["run", "experiment.yaml", "--resume"]).end().await;
+    again.ended_with(0);
+    again.said("nothing was left to run: what follows was measured before");
+
+    let more = "runtime: netns\nrepeats: 20\n".to_owned();
+    let bench = Bench::new(&Experiment { name: "under-way", size: "256 KiB", more, ..Experiment::default() });
+    let mut running = bench.start();
+    let run = running.begins().await;
+    running.says(" transfer").await;
+    let other = bench.command(["run", "experiment.yaml", "--resume"]).end().await;
+    other.ended_with(2);
+    other.said(&format!("{run}` is under way in another process (hint: "));
+    for _ in 0..20 {
+        bench.command(["report", &format!("reports/under-way/{run}")]).end().await.ended_with(0);
+    }
+    running.end().await.ended_with(0);
 }
 
 #[tokio::test]

@@ -90,6 +90,31 @@ async fn peers_run_the_program_that_the_file_names() {
 }
 
 #[tokio::test]
+async fn what_is_no_client_ends_the_run_before_its_second_trial() {
+    let _engine = Engine::shared().await;
+    for runtime in ["netns", "docker"] {
+        let pipe = tempfile::tempdir().expect("a directory");
+        let pipe = pipe.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("there is `mkfifo`");
+        assert!(made.success());
+        for never_ends in [&pipe.display().to_string(), "/dev/zero"] {
+            let more = format!("runtime: {runtime}\nclient: {{ command: {never_ends} }}\n");
+            let done = Bench::new(&Experiment { name: "no-file", more, ..Experiment::default() }).run().await;
+            done.ended_with(4);
+            done.said("it is no file");
+        }
+    }
+    // Static, as in an image of one file, or linked as any: it ends at once, and says nothing of a node.
+    let more = "runtime: netns\nrepeats: 3\nclient: { command: /bin/true }\n".to_owned();
+    let bench = Bench::new(&Experiment { name: "no-client", more, ..Experiment::default() });
+    let done = bench.run().await;
+    done.ended_with(4);
+    done.said("so `/bin/true` is no client that this harness can run");
+    assert_eq!(done.table("trials.csv").len(), 1, "{done}");
+    assert!(!done.stdout.contains("End what else runs"), "{done}");
+}
+
+#[tokio::test]
 async fn a_program_that_is_replaced_during_a_run_ends_it() {
     let place = tempfile::tempdir().expect("a directory");
     let program = place.path().join("peer");

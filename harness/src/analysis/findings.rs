@@ -297,6 +297,19 @@ impl fmt::Display for What {
     }
 }
 
+/// The same of one cell told once: each finding, and in how many more trials it is.
+#[must_use]
+pub fn told_once<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Vec<(&'a Finding, usize)> {
+    let mut told: Vec<(&Finding, usize)> = Vec::new();
+    for finding in findings {
+        match told.iter_mut().find(|(first, _)| first.cell == finding.cell && first.what == finding.what) {
+            Some((_, more)) => *more += 1,
+            None => told.push((finding, 0)),
+        }
+    }
+    told
+}
+
 /// All that is worth a word in one trial, errors first.
 pub(super) fn of_trial(
     trial: &Trial,

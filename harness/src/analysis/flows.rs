@@ -188,7 +188,8 @@ fn sum(observed: &Observed, nodes: &[(&Node, Vec<Span>)], second: u32, horizon: 
             if node.behaviour != Behaviour::Honest {
                 break;
             }
-            sum.up += grown(|point| point.1 as f64, possible.up);
+            let up = grown(|point| point.1 as f64, possible.up);
+            sum.up += up;
             sum.up_rate += possible.up;
             let causes: [Cause; 3] = [
                 |point| point.1.uninterested as f64,
@@ -197,9 +198,15 @@ fn sum(observed: &Observed, nodes: &[(&Node, Vec<Span>)], second: u32, horizon: 
             ];
             // As a part of what its link could have carried, so that it adds up with what it did.
             let rate = if possible.seconds > 0.0 { possible.up / possible.seconds } else { 0.0 };
-            for (idle, cause) in sum.idle.iter_mut().zip(causes) {
+            let idle = causes.map(|cause| {
                 let at = |moment| interpolated(&life.idle, |point| point.0, cause, moment);
-                *idle += (at(to) - at(from)) / 1e9 * rate;
+                (at(to) - at(from)) / 1e9 * rate
+            });
+            // A node with nothing to send has its queues still to empty: a link that carries is not idle.
+            let room = (possible.up - up).max(0.0);
+            let most = idle.iter().sum::<f64>().max(room);
+            for (sum, idle) in sum.idle.iter_mut().zip(idle) {
+                *sum += if most > 0.0 { idle * room / most } else { 0.0 };
             }
             break;
         }
@@ -259,6 +266,26 @@ mod tests {
         let shares: Vec<(u32, Option<f64>)> = rows.iter().map(|row| (row.peers_present, row.peers_up_share)).collect();
         assert_eq!(shares, [(2, Some(0.75)), (2, Some(0.75)), (1, Some(1.0))]);
         assert_eq!(rows[0].server_up_share, None, "it never spoke");
+    }
+
+    #[test]
+    fn a_link_that_still_carries_is_not_idle() {
+        let cell = cell(Architecture::P2p, 1, 1);
+        let mut log = Log::new();
+        let mut node = log.life("peer-1", GO - S);
+        let idle = |ns| {
+            let idle = Idle { uninterested: ns / 4, choked: 0, unrequested: ns - ns / 4 };
+            NodeEvent::Progress(Progress { idle, ..Progress::default() })
+        };
+        // Its link was full for half the second, and it had nothing to send for four fifths.
+        node.boot().started(GO, 0).at(GO, counters(0, 0)).at(GO, idle(0)).at(GO + S, counters(250_000, 0));
+        node.at(GO + S, idle(4 * S / 5)).at(GO + 2 * S, counters(250_000, 0)).at(GO + 2 * S, idle(9 * S / 5));
+        let rows = utilisation(&cell, &cell.trials[0], &super::super::lives::fold(&log.lines), 2.0);
+        let shares = |row: &UtilisationRow| {
+            (row.peers_up_share, row.peers_idle_uninterested_share, row.peers_idle_unrequested_share)
+        };
+        assert_eq!(shares(&rows[0]), (Some(0.5), Some(0.125), Some(0.375)));
+        assert_eq!(shares(&rows[1]), (Some(0.0), Some(0.25), Some(0.75)));
     }
 
     #[test]

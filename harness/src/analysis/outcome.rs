@@ -28,6 +28,8 @@ pub enum Outcome {
     Crossed,
     /// Nobody completed in any trial of a cell: no number follows from it.
     NothingMeasured,
+    /// The user stopped it.
+    Interrupted,
     /// A trial failed, or is missing.
     Failed,
     /// A trial is INVALID.
@@ -45,6 +47,7 @@ impl fmt::Display for Outcome {
             Self::Regressed => "regressed",
             Self::Crossed => "crossed",
             Self::NothingMeasured => "nothing-measured",
+            Self::Interrupted => "interrupted",
             Self::Failed => "failed",
             Self::Invalid => "invalid",
             Self::NotComparable => "not-comparable",
@@ -63,6 +66,7 @@ impl fmt::Display for RunOutcome {
 #[must_use]
 pub fn outcome(analysis: &Analysis) -> RunOutcome {
     let found = [
+        (Outcome::Interrupted, interrupted(analysis)),
         (Outcome::Regressed, compared(analysis, Change::Regressed)),
         (Outcome::Crossed, checked(analysis, Check::Crossed)),
         (Outcome::NothingMeasured, nothing_measured(analysis)),
@@ -76,7 +80,9 @@ pub fn outcome(analysis: &Analysis) -> RunOutcome {
     worst.unwrap_or_else(|| {
         let trials = last(&analysis.trials).count();
         let valid = last(&analysis.trials).filter(|row| row.verdict == Verdict::Valid).count();
-        RunOutcome { outcome: Outcome::Passed, reason: format!("{valid} of {trials} trials are valid") }
+        let open = compared(analysis, Change::Inconclusive).map(|open| format!(", and it is not decided: {open}"));
+        let reason = format!("{valid} of {trials} trials are valid{}", open.unwrap_or_default());
+        RunOutcome { outcome: Outcome::Passed, reason }
     })
 }
 
@@ -123,13 +129,31 @@ fn nothing_measured(analysis: &Analysis) -> Option<String> {
     first_of(analysis.summary.iter().filter_map(told))
 }
 
+/// The trials that a signal broke off, and those that it left.
+fn interrupted(analysis: &Analysis) -> Option<String> {
+    let broken = last(&analysis.trials).filter(|row| row.outcome == TrialOutcome::Interrupted).count();
+    let missing: u32 = analysis.summary.iter().map(|row| row.not_run).sum();
+    let planned: u32 = analysis.summary.iter().map(|row| row.planned).sum();
+    let trials = if planned == 1 { "trial" } else { "trials" };
+    let was = if broken == 1 { "was" } else { "were" };
+    (broken > 0).then(|| {
+        format!(
+            "the user stopped the run: of {planned} {trials} {broken} {was} broken off and {missing} not begun (hint: \
+             `--resume` goes on with it)"
+        )
+    })
+}
+
 /// What is written while a run goes on is what is left of it after a kill.
 fn missing(analysis: &Analysis) -> Option<String> {
     let missing: u32 = analysis.summary.iter().map(|row| row.not_run).sum();
     let planned: u32 = analysis.summary.iter().map(|row| row.planned).sum();
     let cut: Option<String> = ended(analysis, &[Verdict::Failed]).map(|why| format!("; {why}"));
     (missing > 0).then(|| {
-        format!("the run did not come to its end: {missing} of {planned} trials are missing{}", cut.unwrap_or_default())
+        let cut = cut.unwrap_or_default();
+        format!(
+            "the run did not come to its end: {missing} of {planned} trials are missing{cut} (hint: `--resume` goes on)"
+        )
     })
 }
 
@@ -186,6 +210,30 @@ mod tests {
         assert_eq!(outcome(&run).outcome, Outcome::Inconclusive);
         run.checks[0].outcome = Check::NoData;
         assert_eq!(outcome(&run).outcome, Outcome::Crossed);
+    }
+
+    #[test]
+    fn what_the_user_stopped_is_not_called_failed() {
+        let mut run = textbook();
+        (run.trials[0].verdict, run.trials[0].outcome) = (Verdict::BrokenOff, TrialOutcome::Interrupted);
+        run.summary[0].not_run = 3;
+        let told = "interrupted: the user stopped the run: of 24 trials 1 was broken off and 3 not begun (hint: `--resume` \
+                    goes on with it)";
+        assert_eq!(outcome(&run).to_string(), told);
+    }
+
+    #[test]
+    fn a_comparison_that_is_open_is_said_to_be() {
+        let mut run = compared();
+        run.comparisons[0].verdict = Change::Inconclusive;
+        for row in &mut run.checks {
+            row.outcome = Check::Met;
+        }
+        let RunOutcome { outcome, reason } = outcome(&run);
+        assert!(
+            outcome == Outcome::Passed && reason.contains("trials are valid, and it is not decided: `"),
+            "{reason}"
+        );
     }
 
     #[test]

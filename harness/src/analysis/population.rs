@@ -111,8 +111,9 @@ pub(super) fn follow(cell: &Cell, trial: &Trial, observed: &Observed, horizon: f
     let mut followed = Followed::default();
     let (mut completed, mut lost_since): (u32, Option<f64>) = (0, None);
     let mut steps = steps.into_iter().peekable();
+    // The last second is the one in which it ends: what came by then is in its row.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a trial")]
-    let last = horizon.max(0.0) as u32;
+    let last = horizon.max(0.0).ceil() as u32;
     for second in 0..=last {
         let until = f64::from(second);
         while let Some((at, i, step)) = steps.next_if(|(at, ..)| *at <= until) {
@@ -138,11 +139,6 @@ pub(super) fn follow(cell: &Cell, trial: &Trial, observed: &Observed, horizon: f
             rarest_piece_copies: copies.of.iter().min().copied().filter(|_| is_told),
             mean_piece_copies: (is_told && pieces > 0).then(|| copies.all as f64 / f64::from(pieces)),
         });
-    }
-    // What comes between the last whole second and the end.
-    for (at, i, step) in steps {
-        members[i].take(step, pieces, &mut copies);
-        lost_since = if copies.nowhere == 0 { None } else { lost_since.or(Some(at)) };
     }
     followed.lost = lost_since.filter(|_| is_told).map(|at| (at, copies.nowhere));
     followed

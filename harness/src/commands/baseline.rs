@@ -18,7 +18,7 @@ pub fn baseline(command: &Baseline) -> Exit {
         Err(error) => {
             complain(format_args!("error: {error}"));
             match error {
-                StoreError::NoBaseline { .. } => Exit::NotComparable,
+                StoreError::NoBaseline { .. } | StoreError::NonePromoted { .. } => Exit::NotComparable,
                 StoreError::Write { .. } => Exit::Machine,
                 _ => Exit::Usage,
             }
@@ -30,7 +30,7 @@ fn carry_out(command: &Baseline) -> Result<(), StoreError> {
     match command {
         Baseline::Save { name, dir, out, machine, commit } => {
             let (plan, manifest) = results::open(dir)?;
-            let analysis = results::analyse(dir, &plan)?;
+            let analysis = results::analyse(dir, &plan, &manifest)?;
             let night = store::night(&plan, &manifest, &analysis, machine.as_deref(), commit.as_deref());
             let path = Store::new(out, &plan.name).save(name, &night)?;
             say(format_args!("saved `{}`: {}", path.display(), told(&night)));
@@ -112,11 +112,8 @@ fn list(experiment: Option<&str>, out: &Path) -> Result<(), StoreError> {
 
 fn show(store: &Store, name: &str) -> Result<(), StoreError> {
     let promotions = store.promoted()?.lines;
-    let name = match name {
-        store::PROMOTED => promotions.last().map_or(name, |last| last.name.as_str()),
-        named => named,
-    };
-    let night = store.load(name)?;
+    let name = store.meant(name)?;
+    let night = store.load(&name)?;
     let identity = &night.identity;
     say(format_args!("{name}: run {} of {}, commit {}", night.run, night.at, or_unknown(&night.commit)));
     say(format_args!("plan {}, {}, {}, {}", identity.plan, identity.runtime, identity.congestion, identity.machine));

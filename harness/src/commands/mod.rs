@@ -76,6 +76,11 @@ fn all_said(exit: Exit) -> Exit {
     }
 }
 
+/// Columns of the terminal that reads standard output, as many as there can be where none does.
+fn columns() -> usize {
+    console::Term::stdout().size_checked().map_or(usize::MAX, |(_, columns)| columns.into())
+}
+
 /// A line on standard error, in the same way.
 fn complain(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::results::{self, ResultsError};
-use super::{complain, say};
+use super::{columns, complain, say};
 use crate::exit::Exit;
 use crate::report::terminal;
 
@@ -25,7 +25,7 @@ pub fn report(dir: &Path) -> Exit {
 
 fn rebuild(dir: &Path) -> Result<String, ResultsError> {
     let (plan, manifest) = results::open(dir)?;
-    let analysis = results::analyse(dir, &plan)?;
+    let analysis = results::analyse(dir, &plan, &manifest)?;
     results::derive(dir, &manifest, &analysis)?;
-    Ok(terminal::summary(&analysis))
+    Ok(terminal::summary(&analysis, columns()))
 }

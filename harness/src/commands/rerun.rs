@@ -21,6 +21,10 @@ pub async fn rerun(dir: &Path, out: &Path, asked: Option<RuntimeName>) -> Exit {
         }
     };
     let path = dir.join("spec.yaml");
+    if let Err(error) = results::unedited(&path, &manifest) {
+        complain(format_args!("error: {error}"));
+        return Exit::Usage;
+    }
     let repeats = manifest.repeats.and_then(|repeats| u32::try_from(repeats).ok());
     let load = |runtime| run::load(&path, repeats, Some(manifest.seed), runtime);
     let is_compared = before.factors.iter().any(|key| key == "runtime");
@@ -44,7 +48,7 @@ pub async fn rerun(dir: &Path, out: &Path, asked: Option<RuntimeName>) -> Exit {
         Some("netns") => Some(RuntimeName::Netns),
         _ => None,
     };
-    let old = results::analyse(dir, &before);
+    let old = results::analyse(dir, &before, &manifest);
     let experiments = [experiment];
     let directories = |facts: &Facts| {
         let Experiment { text, plan, .. } = &experiments[0];
@@ -74,7 +78,7 @@ fn compare(before: &Manifest, old: Result<&Analysis, &ResultsError>, dir: &Path)
     for line in differences {
         say(format_args!("  {line}"));
     }
-    let new = results::analyse(dir, &plan)?;
+    let new = results::analyse(dir, &plan, &after)?;
     let old = match old {
         Ok(old) => old,
         Err(error) => {
@@ -82,12 +86,19 @@ fn compare(before: &Manifest, old: Result<&Analysis, &ResultsError>, dir: &Path)
             return Ok(());
         }
     };
-    for (then, now) in old.summary.iter().zip(&new.summary) {
+    for now in &new.summary {
+        let Some(then) = old.summary.iter().find(|then| then.cell == now.cell) else {
+            say(format_args!("  {}: it was not in that run", now.cell));
+            continue;
+        };
         let times = then.distribution_time_median_s.zip(now.distribution_time_median_s);
         let change = times.map_or("no time to compare".to_owned(), |(then, now)| {
             format!("{then:.2} s → {now:.2} s ({:+.1} %)", (now / then - 1.0) * 100.0)
         });
         say(format_args!("  {}: {change}", now.cell));
+    }
+    for then in old.summary.iter().filter(|then| new.summary.iter().all(|now| now.cell != then.cell)) {
+        say(format_args!("  {}: it is not in this run", then.cell));
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::analysis::conclude::conclude;
 use crate::analysis::history::{self, Reference};
-use crate::analysis::lives::Observed;
+use crate::analysis::lives::{Observed, Place};
 use crate::analysis::metrics::Measured;
 use crate::analysis::summary::{self, Analysis};
 use crate::events::log::{ReadError, Reader};
@@ -58,6 +58,9 @@ pub struct Manifest {
     pub finished: Option<String>,
     /// `running`, `finished`, `interrupted` or `failed`.
     pub status: String,
+    /// The baseline that it is compared with, which `baseline.json` holds; none if it is compared with none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
     /// When it was gone on with, RFC 3339, each time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resumed: Vec<String>,
@@ -118,6 +121,42 @@ pub enum ResultsError {
         /// Why.
         source: serde_json::Error,
     },
+    /// Another process has it.
+    #[error("`{path}` is under way in another process (hint: wait for its end, or run without --resume)")]
+    Held {
+        /// The run's directory.
+        path: PathBuf,
+    },
+    /// A log is not that of the trial in whose place it lies.
+    #[error("`{path}` is the log of {found}, not of {wanted} (hint: put it back where it belongs)")]
+    Misplaced {
+        /// The directory that it lies in.
+        path: PathBuf,
+        /// Which trial it is of.
+        found: String,
+        /// Which it was to be of.
+        wanted: String,
+    },
+    /// A file is not the one that the run was made of.
+    #[error(
+        "`{path}` is not what the run was made of (hint: `harness run` runs it as a new experiment; to repeat the run, \
+         restore the file)"
+    )]
+    Edited {
+        /// What.
+        path: PathBuf,
+    },
+    /// What the run was compared with is gone.
+    #[error(
+        "`{path}` is gone: the run was compared with the baseline `{name}`, and without it nothing says whether it was slower \
+         (hint: restore the file)"
+    )]
+    Uncompared {
+        /// What.
+        path: PathBuf,
+        /// The baseline.
+        name: String,
+    },
     /// A newer harness wrote it.
     #[error("`{path}` has version {found}, this harness knows {known} (hint: use the newer harness)")]
     Newer {
@@ -155,6 +194,14 @@ pub fn create(out: &Path, spec_text: &str, plan: &Plan, facts: Facts) -> Result<
     let parent = out.join(&plan.name);
     fs::create_dir_all(&parent).map_err(|source| ResultsError::Write { path: parent.clone(), source })?;
     let (dir, run) = free_name(&parent, &format!("{stamp}-{}", &spec_sha256[..8]))?;
+    // Before anything is in it: until there is a plan nobody else looks at it.
+    let lock = match lock(&dir) {
+        Ok(Some(lock)) => lock,
+        held_or_failed => {
+            discard(&dir);
+            return Err(held_or_failed.err().unwrap_or(ResultsError::Held { path: dir }));
+        }
+    };
     let manifest = Manifest {
         version: VERSION,
         run,
@@ -168,6 +215,7 @@ pub fn create(out: &Path, spec_text: &str, plan: &Plan, facts: Facts) -> Result<
         started: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         finished: None,
         status: "running".to_owned(),
+        baseline: None,
         resumed: Vec::new(),
         facts,
     };
@@ -178,9 +226,8 @@ pub fn create(out: &Path, spec_text: &str, plan: &Plan, facts: Facts) -> Result<
     let written = files.into_iter().try_for_each(|(name, content)| write(&dir.join(name), content));
     let written =
         written.and_then(|()| traces.into_iter().try_for_each(|(name, content)| write(&dir.join(name), &content)));
-    match written.and_then(|()| lock(&dir)) {
-        Ok(Some(lock)) => Ok(Run { dir, manifest, resumed: false, _lock: lock }),
-        Ok(None) => unreachable!("nobody else knows of the directory yet"),
+    match written {
+        Ok(()) => Ok(Run { dir, manifest, resumed: false, _lock: lock }),
         Err(error) => {
             discard(&dir);
             Err(error)
@@ -238,14 +285,17 @@ fn has_no_locks(error: &io::Error) -> bool {
     without.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
-/// What determines a trial, hashed: its settings, nodes, schedule and seed, and the program that the nodes run: of an
-/// image the tag, which its content decides, and not the id, which it gets anew whenever it is built.
+/// What determines a trial, hashed: its settings, nodes, schedule and seed, the machine, and the program that the nodes run:
+/// of an image the tag, which its content decides, and not the id, which it gets anew whenever it is built.
 #[must_use]
 pub fn key(cell: &Cell, trial: &Trial, facts: &Facts) -> String {
     let clients = facts.iter().filter(|(fact, _)| fact.starts_with("client.")).map(|(_, value)| Some(value));
     let runtime: Vec<Option<&String>> =
         ["runtime", "image", "program"].into_iter().map(|fact| facts.get(fact)).chain(clients).collect();
-    let text = serde_json::to_vec(&(&cell.settings, trial, runtime)).expect("string keys and finite numbers");
+    let kernels: Vec<Option<&String>> =
+        ["engine.kernel", "machine.kernel"].into_iter().map(|fact| facts.get(fact)).collect();
+    let machine = (super::store::machine_of(facts), kernels);
+    let text = serde_json::to_vec(&(&cell.settings, trial, runtime, machine)).expect("string keys and finite numbers");
     hex(&Sha256::digest(text))[..16].to_owned()
 }
 
@@ -277,6 +327,7 @@ fn free_name(parent: &Path, wanted: &str) -> Result<(PathBuf, String), ResultsEr
 /// If it cannot be written.
 pub fn begin(run: &mut Run) -> Result<(), ResultsError> {
     if run.resumed {
+        remove_partial(&run.dir);
         run.manifest.resumed.push(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
     }
     write(&run.dir.join("manifest.json"), &json(&run.manifest))
@@ -314,6 +365,19 @@ pub fn open(dir: &Path) -> Result<(Plan, Manifest), ResultsError> {
     Ok((plan, manifest))
 }
 
+/// Whether a run's `spec.yaml` is still what the run was made of.
+///
+/// # Errors
+/// If it is not, or cannot be read.
+pub(super) fn unedited(path: &Path, manifest: &Manifest) -> Result<(), ResultsError> {
+    let text = fs::read(path).map_err(|source| ResultsError::Read { path: path.to_owned(), source })?;
+    if hex(&Sha256::digest(text)) == manifest.spec_sha256 {
+        Ok(())
+    } else {
+        Err(ResultsError::Edited { path: path.to_owned() })
+    }
+}
+
 fn read<T: serde::de::DeserializeOwned>(path: &Path, known: u32) -> Result<T, ResultsError> {
     #[derive(Deserialize)]
     struct Versioned {
@@ -328,18 +392,20 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path, known: u32) -> Result<T, Re
     serde_json::from_str(&text).map_err(damaged)
 }
 
-/// What the log of one attempt at a trial comes to, `None` if there is no log.
+/// What the log of one attempt at a trial of a run comes to, `None` if there is no log.
 ///
 /// # Errors
-/// If the log cannot be read.
+/// If the log cannot be read, or is that of another trial.
 pub fn measure(
     dir: &Path,
+    run: &str,
     cell: &Cell,
     trial: &Trial,
     repeat: u32,
     attempt: u32,
 ) -> Result<Option<Measured>, ResultsError> {
-    let reader = match Reader::open(&trial_dir(dir, cell, repeat, attempt)) {
+    let place = trial_dir(dir, cell, repeat, attempt);
+    let reader = match Reader::open(&place) {
         Ok(reader) => reader,
         Err(ReadError::Missing { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -354,19 +420,25 @@ pub fn measure(
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(Some(conclude(cell, trial, &observed)))
+    let wanted = Place { run: run.to_owned(), cell: cell.id.clone(), repeat, attempt };
+    match &observed.place {
+        Some(found) if *found != wanted => {
+            Err(ResultsError::Misplaced { path: place, found: found.to_string(), wanted: wanted.to_string() })
+        }
+        _ => Ok(Some(conclude(cell, trial, &observed))),
+    }
 }
 
 /// What all logs come to that are there.
 ///
 /// # Errors
-/// If one cannot be read.
-pub fn analyse(dir: &Path, plan: &Plan) -> Result<Analysis, ResultsError> {
+/// If one cannot be read, or is not where it belongs.
+pub fn analyse(dir: &Path, plan: &Plan, manifest: &Manifest) -> Result<Analysis, ResultsError> {
     let mut measured = Vec::new();
     for cell in &plan.cells {
         for trial in &cell.trials {
             for attempt in 1.. {
-                match measure(dir, cell, trial, trial.repeat, attempt)? {
+                match measure(dir, &manifest.run, cell, trial, trial.repeat, attempt)? {
                     Some(result) => measured.push(result),
                     None => break,
                 }
@@ -374,7 +446,7 @@ pub fn analyse(dir: &Path, plan: &Plan) -> Result<Analysis, ResultsError> {
         }
     }
     let mut analysis = summary::analyse(plan, measured);
-    look_back(dir, &mut analysis)?;
+    look_back(dir, manifest, &mut analysis)?;
     Ok(analysis)
 }
 
@@ -384,9 +456,12 @@ const REFERENCE: &str = "baseline.json";
 /// Adds to a run's results what follows from what it was compared with, if it was.
 ///
 /// # Errors
-/// If that cannot be read.
-pub fn look_back(dir: &Path, analysis: &mut Analysis) -> Result<(), ResultsError> {
+/// If that cannot be read, or is gone: without it a run that is slower than its baseline would pass.
+pub fn look_back(dir: &Path, manifest: &Manifest, analysis: &mut Analysis) -> Result<(), ResultsError> {
     let path = dir.join(REFERENCE);
+    if let Some(name) = manifest.baseline.as_ref().filter(|_| !path.exists()) {
+        return Err(ResultsError::Uncompared { path, name: name.clone() });
+    }
     if path.exists() {
         let mut reference: Reference = read(&path, super::store::VERSION)?;
         reference.tonight.cells = history::values(analysis);
@@ -400,8 +475,9 @@ pub fn look_back(dir: &Path, analysis: &mut Analysis) -> Result<(), ResultsError
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn refer(dir: &Path, reference: &Reference) -> Result<(), ResultsError> {
-    write(&dir.join(REFERENCE), &json(reference))
+pub fn refer(run: &mut Run, reference: &Reference) -> Result<(), ResultsError> {
+    run.manifest.baseline = Some(reference.name.clone());
+    write(&run.dir.join(REFERENCE), &json(reference))
 }
 
 /// Writes every derived file.
@@ -447,10 +523,24 @@ fn facts(manifest: &Manifest) -> report::Facts {
     report::Facts { rows, run: manifest.run.clone(), command }
 }
 
+/// How the name of a file ends that is being written.
+const PARTIAL: &str = ".partial";
+
+/// Removes what processes that were killed left half written in a run's directory.
+fn remove_partial(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().ends_with(PARTIAL) {
+            // Whoever still writes it fails and says so; what stays is in nobody's way.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Writes a file whole or not at all: a reader never sees half of it.
 fn write(path: &Path, content: &str) -> Result<(), ResultsError> {
     let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
+    // A report may be made of a run that is under way: each process has a name of its own.
+    partial.push(format!(".{}{PARTIAL}", std::process::id()));
     let partial = PathBuf::from(partial);
     let written = File::create(&partial).and_then(|mut file| {
         file.write_all(content.as_bytes())?;
@@ -499,6 +589,87 @@ mod tests {
         assert!(lock(dir.path()).unwrap().is_none(), "somebody has it");
         drop(held);
         assert!(lock(dir.path()).unwrap().is_some(), "a lock dies with who held it");
+    }
+
+    /// A run of two trials of one cell, whose logs have a first line alone.
+    fn run_of_two() -> (tempfile::TempDir, PathBuf, Plan, Manifest) {
+        use crate::events::log::Writer;
+        use crate::events::record::Event;
+        let out = tempfile::tempdir().unwrap();
+        let cell = crate::analysis::fixture::cell(plan::Architecture::P2p, 2, 2);
+        let plan = crate::analysis::fixture::plan(vec![cell]);
+        let run = create(out.path(), "name: x\n", &plan, Facts::new()).unwrap();
+        let (dir, manifest, cell) = (run.dir.clone(), run.manifest.clone(), &plan.cells[0]);
+        for repeat in [1, 2] {
+            let mut log = Writer::create(&trial_dir(&dir, cell, repeat, 1)).unwrap();
+            let (cell, run) = (cell.id.clone(), manifest.run.clone());
+            let (key, utc, boot_id) = (String::new(), String::new(), String::new());
+            let time_namespace = String::new();
+            let event = Event::Trial { cell, repeat, attempt: 1, key, run, utc, boot_id, time_namespace };
+            log.controller(0, event).unwrap();
+            log.finish().unwrap();
+        }
+        (out, dir, plan, manifest)
+    }
+
+    #[test]
+    fn a_log_in_the_place_of_another_is_not_believed() {
+        let (_out, dir, plan, manifest) = run_of_two();
+        assert_eq!(analyse(&dir, &plan, &manifest).unwrap().trials.len(), 2);
+        let place = |repeat, attempt| trial_dir(&dir, &plan.cells[0], repeat, attempt);
+        // Of another repeat, of another attempt, of another run.
+        fs::rename(place(1, 1), place(1, 3)).unwrap();
+        fs::rename(place(2, 1), place(1, 1)).unwrap();
+        let why = analyse(&dir, &plan, &manifest).unwrap_err().to_string();
+        assert!(why.contains("is the log of `p2p-n2`, repeat 2, attempt 1, of run `"), "{why}");
+        assert!(why.contains("`, not of `p2p-n2`, repeat 1, attempt 1, of run `"), "{why}");
+        fs::rename(place(1, 1), place(2, 1)).unwrap();
+        fs::rename(place(1, 3), place(1, 1)).unwrap();
+        let other = Manifest { run: "another".to_owned(), ..manifest };
+        assert!(matches!(analyse(&dir, &plan, &other), Err(ResultsError::Misplaced { .. })));
+    }
+
+    #[test]
+    fn what_a_run_was_compared_with_does_not_get_lost_in_silence() {
+        let (_out, dir, plan, mut manifest) = run_of_two();
+        manifest.baseline = Some("main".to_owned());
+        let why = analyse(&dir, &plan, &manifest).unwrap_err().to_string();
+        assert!(why.contains("baseline.json` is gone") && why.contains("`main`"), "{why}");
+    }
+
+    #[test]
+    fn a_spec_that_was_edited_is_not_what_the_run_was_made_of() {
+        let (_out, dir, _, manifest) = run_of_two();
+        let path = dir.join("spec.yaml");
+        unedited(&path, &manifest).unwrap();
+        fs::write(&path, "name: y\n").unwrap();
+        assert!(matches!(unedited(&path, &manifest), Err(ResultsError::Edited { .. })));
+    }
+
+    #[test]
+    fn a_trial_of_another_machine_has_another_key() {
+        let plan = crate::analysis::fixture::plan(vec![crate::analysis::fixture::cell(plan::Architecture::P2p, 2, 1)]);
+        let cell = &plan.cells[0];
+        let of = |fact: &str, value: &str| {
+            let facts = [("runtime", "netns"), ("machine.kernel", "6.18"), ("machine.cpus", "2"), (fact, value)];
+            key(cell, &cell.trials[0], &facts.map(|(fact, value)| (fact.to_owned(), value.to_owned())).into())
+        };
+        let same = of("runtime", "netns");
+        for (fact, value) in [("machine.kernel", "6.19"), ("machine.cpus", "4"), ("machine.processor", "another")] {
+            assert_ne!(of(fact, value), same, "{fact}");
+        }
+        assert_eq!(of("machine.user", "root"), same, "whoever runs it");
+    }
+
+    #[test]
+    fn what_a_process_left_half_written_is_removed_and_two_that_write_do_not_meet() {
+        let (_out, dir, ..) = run_of_two();
+        fs::write(dir.join("report.md.4711.partial"), "half").unwrap();
+        write(&dir.join("report.md"), "whole").unwrap();
+        assert!(dir.join("report.md.4711.partial").exists(), "another process may be writing it");
+        remove_partial(&dir);
+        assert!(!dir.join("report.md.4711.partial").exists());
+        assert_eq!(fs::read_to_string(dir.join("report.md")).unwrap(), "whole");
     }
 
     #[test]

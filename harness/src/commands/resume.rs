@@ -13,7 +13,10 @@ use crate::events::log::{ReadError, Reader};
 use crate::events::record::{Event, Line};
 use crate::plan::{Cell, Plan, Trial, Turn};
 
-/// The latest run of this very plan below `out`, if there is one that nobody else is running.
+/// The latest run of this very plan below `out`, if there is one.
+///
+/// # Errors
+/// If another process is running it: an older one is not what is meant.
 pub(super) fn find(out: &Path, experiment: &Experiment) -> Result<Option<Run>, ResultsError> {
     let parent = out.join(&experiment.plan.name);
     let Ok(entries) = fs::read_dir(&parent) else { return Ok(None) };
@@ -25,7 +28,7 @@ pub(super) fn find(out: &Path, experiment: &Experiment) -> Result<Option<Run>, R
         if plan != experiment.plan {
             continue;
         }
-        let Some(lock) = results::lock(&dir)? else { continue };
+        let Some(lock) = results::lock(&dir)? else { return Err(ResultsError::Held { path: dir }) };
         return Ok(Some(Run { dir, manifest, resumed: true, _lock: lock }));
     }
     Ok(None)
@@ -41,6 +44,8 @@ pub(super) enum Standing {
         earlier: Vec<Measured>,
         /// Which.
         attempt: u32,
+        /// Why one that there was does not stand, if it had come to its end.
+        aside: Option<&'static str>,
     },
 }
 
@@ -57,12 +62,12 @@ pub(super) fn standing(
     for attempt in 1.. {
         let dir = results::trial_dir(&run.dir, cell, turn.repeat, attempt);
         if !dir.exists() {
-            return Ok(Standing::Open { earlier, attempt });
+            return Ok(Standing::Open { earlier, attempt, aside: None });
         }
-        match results::measure(&run.dir, cell, trial, turn.repeat, attempt) {
-            Ok(Some(measured))
-                if measured.trial.verdict != Verdict::BrokenOff && keyed(&dir).as_deref() == Some(key) =>
-            {
+        let measured = results::measure(&run.dir, &run.manifest.run, cell, trial, turn.repeat, attempt);
+        let has_ended = matches!(&measured, Ok(Some(it)) if it.trial.verdict != Verdict::BrokenOff);
+        match measured {
+            Ok(Some(measured)) if has_ended && keyed(&dir).as_deref() == Some(key) => {
                 if measured.trial.verdict != Verdict::Invalid || turn.repeat == 0 {
                     earlier.extend(Some(measured).filter(|_| turn.repeat > 0));
                     return Ok(Standing::Done(earlier));
@@ -76,7 +81,8 @@ pub(super) fn standing(
                 // Whatever followed it was made because of it.
                 let later = (attempt..).map(|it| results::trial_dir(&run.dir, cell, turn.repeat, it));
                 later.take_while(|dir| dir.exists()).try_for_each(|dir| set_aside(&dir))?;
-                return Ok(Standing::Open { earlier, attempt });
+                let aside = has_ended.then_some("measured with another program or on another machine, and set aside");
+                return Ok(Standing::Open { earlier, attempt, aside });
             }
             Err(error) => return Err(error),
         }

@@ -31,16 +31,20 @@ pub(super) enum RunError {
     Store(#[from] StoreError),
     #[error("cannot wait for signals: {0}")]
     Signals(std::io::Error),
+    #[error("stopped before the first trial")]
+    Stopped(Signal),
 }
 
 impl RunError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Runtime(RuntimeError::Trial(_)) => Exit::Trial,
-            Self::Store(StoreError::Taken { .. } | StoreError::Name { .. }) => Exit::Usage,
+            Self::Store(StoreError::Taken { .. } | StoreError::Twice { .. } | StoreError::Name { .. })
+            | Self::Results(ResultsError::Held { .. }) => Exit::Usage,
+            Self::Stopped(signal) => (*signal).into(),
             Self::Store(StoreError::NoBaseline { .. } | StoreError::Damaged { .. } | StoreError::Newer { .. }) => {
                 Exit::NotComparable
             }
+            // A trial that fails is an outcome: what ends the run is the machine's doing, whatever the engine says.
             Self::Runtime(_) | Self::Results(_) | Self::Log(_) | Self::Store(_) | Self::Signals(_) => Exit::Machine,
         }
     }
@@ -106,7 +110,7 @@ fn foresee(experiment: &Experiment, earlier: &[Experiment], how: &cli::How) -> R
     if let Some(name) = &how.save_baseline {
         store.is_free(name)?;
         if earlier.iter().any(|it| it.plan.name == experiment.plan.name) {
-            return Err(StoreError::Taken { name: name.clone(), experiment: experiment.plan.name.clone() });
+            return Err(StoreError::Twice { name: name.clone(), experiment: experiment.plan.name.clone() });
         }
     }
     // None may be promoted yet; who names one means one that there is.
@@ -198,9 +202,11 @@ pub(super) async fn run_all(
 ) -> Result<(Exit, Vec<PathBuf>), RunError> {
     let stop = watch_signals().map_err(RunError::Signals)?;
     let cells: Vec<&Cell> = experiments.iter().flat_map(|experiment| &experiment.plan.cells).collect();
-    let found = places::find(&cells.iter().map(|cell| cell.settings.runtime).collect(), auto).await?;
+    let names = cells.iter().map(|cell| cell.settings.runtime).collect();
+    // An engine may take its time to answer, and need not answer at all.
+    let found = unless_stopped(&stop, places::find(&names, auto)).await??;
     if let Some(engine) = found.engine() {
-        let cleaned = engine.clean_dead().await?;
+        let cleaned = unless_stopped(&stop, engine.clean_dead()).await??;
         if cleaned.any_removed() {
             say(format_args!("removed what an earlier run left: {cleaned}"));
         }
@@ -210,18 +216,16 @@ pub(super) async fn run_all(
     }
     // Before the image is built and anything starts: are the results to be kept at all?
     let mut runs = directories(&found.facts())?;
-    let places = match found.prepare(&cells).await {
+    let places = match unless_stopped(&stop, found.prepare(&cells)).await.and_then(|prepared| Ok(prepared?)) {
         Ok(places) => places,
         Err(error) => {
-            // Nothing ran: nothing new is kept.
-            for run in runs.iter().filter(|run| !run.resumed) {
-                results::discard(&run.dir);
-            }
-            return Err(error.into());
+            discard_new(&runs);
+            return Err(error);
         }
     };
     let mut worst = Exit::Fine;
-    for (experiment, run) in experiments.iter().zip(&mut runs) {
+    for (number, experiment) in experiments.iter().enumerate() {
+        let run = &mut runs[number];
         run.manifest.facts = places.facts();
         // Who saves the run as a baseline later does not know them any more.
         let said = how.map(|how| [(store::LABEL, &how.machine), (store::COMMIT, &how.commit)]);
@@ -237,16 +241,49 @@ pub(super) async fn run_all(
             stop: &stop,
             measured: Vec::new(),
         };
-        worst = worst.or_worse(match sweep.run().await {
+        let ended = match sweep.run().await {
             // What is kept of one experiment is nothing to the next one.
-            Err(error @ RunError::Store(_)) => finish(Err(error)),
-            ended => ended?,
-        });
+            Err(error @ RunError::Store(_)) => Ok(finish(Err(error))),
+            ended => ended,
+        };
+        if ended.is_err() || stop.borrow().is_some() {
+            // Those that did not get their turn.
+            discard_new(&runs[number + 1..]);
+            runs.truncate(number + 1);
+        }
+        worst = worst.or_worse(ended?);
         if stop.borrow().is_some() {
             break;
         }
     }
     Ok((worst, runs.into_iter().map(|run| run.dir).collect()))
+}
+
+/// What comes of `work`, unless a signal asks for the end before it is done.
+async fn unless_stopped<T>(
+    stop: &watch::Receiver<Option<Signal>>,
+    work: impl Future<Output = T>,
+) -> Result<T, RunError> {
+    let mut stop = stop.clone();
+    let stopped = async {
+        match stop.wait_for(Option::is_some).await.map(|signal| *signal) {
+            Ok(Some(signal)) => signal,
+            // Nobody can ask any more.
+            _ => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        signal = stopped => Err(RunError::Stopped(signal)),
+        done = work => Ok(done),
+    }
+}
+
+/// Removes the directories of runs that were made and of which nothing ran.
+fn discard_new(runs: &[Run]) {
+    for run in runs.iter().filter(|run| !run.resumed) {
+        results::discard(&run.dir);
+    }
 }
 
 /// The signal that asks for the end, once there is one. SIGHUP, when the terminal is closed, asks as SIGTERM does, unless

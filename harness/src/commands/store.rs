@@ -22,6 +22,7 @@ use super::results::{self, Facts, Manifest};
 use crate::analysis::history::{self, Acknowledgement, Identity, Night, Reference};
 use crate::analysis::outcome::outcome;
 use crate::analysis::summary::Analysis;
+use crate::plan::gate::COMPARED;
 use crate::plan::{Client, Plan, Settings};
 use crate::report;
 
@@ -53,6 +54,14 @@ pub(super) enum StoreError {
     NoBaseline { name: String, experiment: String, hint: String },
     #[error("`{name}` is there already (hint: another name, or `harness baseline rm {experiment} {name}`)")]
     Taken { name: String, experiment: String },
+    #[error(
+        "two of the files are the experiment `{experiment}`: only one can be saved as `{name}` (hint: one run for each)"
+    )]
+    Twice { name: String, experiment: String },
+    #[error("{why}")]
+    NonePromoted { why: String },
+    #[error("`{metric}` is compared with no baseline (hint: one of {compared})")]
+    NotCompared { metric: String, compared: String },
     #[error("`{name}` gates `{experiment}` (hint: promote another one first)")]
     Gates { name: String, experiment: String },
     #[error("`{name}` cannot name a baseline (hint: 1 to 48 of a-z, 0-9 and `-`, and not `promoted`)")]
@@ -88,6 +97,8 @@ pub(super) struct Store {
 pub(super) struct Lines<T> {
     pub(super) lines: Vec<T>,
     pub(super) unreadable: Vec<String>,
+    /// Whether one that could not be read is the last: then it may be the last word.
+    pub(super) ends_unreadable: bool,
 }
 
 impl Store {
@@ -170,11 +181,14 @@ impl Store {
 
     /// Removes a baseline that does not gate.
     pub(super) fn remove(&self, name: &str) -> Result<(), StoreError> {
-        self.load(name)?;
+        let path = self.file(name)?;
+        if !path.exists() {
+            // Says which there are.
+            self.load(name)?;
+        }
         if !self.gates()?.is_ok_and(|gating| gating.as_deref() != Some(name)) {
             return Err(StoreError::Gates { name: name.to_owned(), experiment: self.experiment.clone() });
         }
-        let path = self.file(name)?;
         fs::remove_file(&path).map_err(|source| StoreError::Write { path, source })
     }
 
@@ -186,10 +200,8 @@ impl Store {
     /// The baseline that gates, if one does; or why that cannot be told: a line that cannot be read may be the last word.
     fn gates(&self) -> Result<Result<Option<String>, String>, StoreError> {
         let mut promotions = self.promoted()?;
-        Ok(match promotions.unreadable.pop() {
-            Some(line) => {
-                Err(format!("which baseline gates cannot be told: {line} (hint: promote one anew, without that line)"))
-            }
+        Ok(match promotions.unreadable.pop().filter(|_| promotions.ends_unreadable) {
+            Some(line) => Err(format!("which baseline gates cannot be told: {line} (hint: promote one anew)")),
             None => Ok(promotions.lines.pop().map(|last| last.name)),
         })
     }
@@ -230,6 +242,10 @@ impl Store {
         if known.at.get(..10).is_some_and(|today| known.until.as_str() < today) {
             return Err(StoreError::Over { until: known.until.clone() });
         }
+        if COMPARED.iter().all(|(_, metric)| *metric != known.metric) {
+            let compared = COMPARED.map(|(name, _)| name).join(", ");
+            return Err(StoreError::NotCompared { metric: known.metric.to_string(), compared });
+        }
         let baselines = self.names().into_iter().filter_map(|name| self.load(&name).ok());
         let nights = self.history()?.lines.into_iter().chain(baselines);
         let cells: BTreeSet<String> = nights.flat_map(|night| night.cells.into_keys()).collect();
@@ -243,19 +259,26 @@ impl Store {
         append(&self.dir.join("acknowledged.jsonl"), known)
     }
 
+    /// The baseline that a name means: the one that gates, if it is [`PROMOTED`].
+    pub(super) fn meant(&self, name: &str) -> Result<String, StoreError> {
+        if name != PROMOTED {
+            return Ok(name.to_owned());
+        }
+        let missing = |why| StoreError::NonePromoted { why };
+        self.gates()?.map_err(missing)?.ok_or_else(|| missing(self.none_promoted()))
+    }
+
+    fn none_promoted(&self) -> String {
+        let how = format!("`harness baseline promote {} NAME --reason …`", self.experiment);
+        format!("no baseline of `{}` is promoted (hint: {how})", self.experiment)
+    }
+
     /// A baseline by its name or [`PROMOTED`], or in words why there is none; with the name that it has.
     fn pick(&self, name: &str) -> Result<(String, Result<Night, String>), StoreError> {
-        let name = match name {
-            PROMOTED => match self.gates()? {
-                Ok(Some(name)) => name,
-                Err(why) => return Ok((PROMOTED.to_owned(), Err(why))),
-                Ok(None) => {
-                    let how = format!("`harness baseline promote {} NAME --reason …`", self.experiment);
-                    let why = format!("no baseline of `{}` is promoted (hint: {how})", self.experiment);
-                    return Ok((PROMOTED.to_owned(), Err(why)));
-                }
-            },
-            named => named.to_owned(),
+        let name = match self.meant(name) {
+            Ok(name) => name,
+            Err(StoreError::NonePromoted { why }) => return Ok((PROMOTED.to_owned(), Err(why))),
+            Err(error) => return Err(error),
         };
         match self.load(&name) {
             Ok(night) => Ok((name, Ok(night))),
@@ -363,7 +386,7 @@ fn unnamed_processor(theirs: &str, own: &str) -> Option<String> {
 }
 
 /// `amd64, 2 cpus, 24 GiB, AMD EPYC 9B14`: what of a machine decides how long a swarm takes on it, as far as is known.
-fn machine_of(facts: &Facts) -> String {
+pub(super) fn machine_of(facts: &Facts) -> String {
     let fact =
         |name: &str| ["engine", "machine"].iter().find_map(|place| facts.get(&format!("{place}.{name}"))).cloned();
     let memory = fact("memory").and_then(|bytes| bytes.parse::<u64>().ok());
@@ -435,9 +458,16 @@ fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Lines<T>, StoreError> 
         Err(StoreError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => String::new(),
         other => other?,
     };
-    let mut found = Lines { lines: Vec::new(), unreadable: Vec::new() };
-    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
-        match parse(path, line) {
+    let mut found = Lines { lines: Vec::new(), unreadable: Vec::new(), ends_unreadable: false };
+    // A last line without its end was being written by a command that was killed, and so did not come to be.
+    let whole = text.rfind('\n').map_or(0, |last| last + 1);
+    let lines = (1..).zip(text.split_inclusive('\n'));
+    let mut read = 0;
+    for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
+        let parsed = parse(path, line.trim_end());
+        read += line.len();
+        found.ends_unreadable = parsed.is_err() && read <= whole;
+        match parsed {
             Ok(value) => found.lines.push(value),
             Err(StoreError::Damaged { source, .. }) => {
                 found
@@ -533,6 +563,9 @@ mod tests {
         store.remember(&a_night("a")).unwrap();
         assert!(refused("p2p-n5", "2026-12-31").ends_with("(hint: there are p2p-n4)"));
         assert!(refused("p2p-n4", "2026-11-25").starts_with("`2026-11-25` is over"));
+        let launch = Acknowledgement { metric: Metric::Launch, ..known("p2p-n4", "2026-12-31") };
+        let why = store.acknowledge(&launch).unwrap_err().to_string();
+        assert!(why.ends_with("(hint: one of distribution_time, completion, download)"), "{why}");
         store.acknowledge(&known("p2p-n4", "2026-11-26")).unwrap();
         assert_eq!(store.acknowledged().unwrap().lines, [known("p2p-n4", "2026-11-26")]);
     }
@@ -550,6 +583,45 @@ mod tests {
         let (reference, _) = store.reference(PROMOTED, a_night("c")).unwrap();
         assert!(reference.baseline.is_none() && reference.missing.contains("cannot be told"), "{}", reference.missing);
         assert!(matches!(store.remove("second"), Err(StoreError::Gates { .. })));
+    }
+
+    #[test]
+    fn a_promotion_that_was_cut_off_did_not_come_to_be_and_an_old_one_that_is_damaged_is_not_the_last_word() {
+        let (dir, store) = store();
+        store.save("first", &a_night("a")).unwrap();
+        store.save("second", &a_night("b")).unwrap();
+        store.promote("first", "the release").unwrap();
+        let path = dir.path().join("nightly/baselines/promotions.jsonl");
+        let torn = |text: String| fs::write(&path, text).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        torn(format!("{text}{{\"version\":1,\"na"));
+        let (reference, unreadable) = store.reference(PROMOTED, a_night("c")).unwrap();
+        assert_eq!((reference.baseline, unreadable.len()), (Some(a_night("a")), 1), "{unreadable:?}");
+        // The next one begins a line of its own.
+        store.promote("second", "a new picker").unwrap();
+        let (reference, unreadable) = store.reference(PROMOTED, a_night("c")).unwrap();
+        assert_eq!((reference.baseline, unreadable.len()), (Some(a_night("b")), 1), "{unreadable:?}");
+    }
+
+    #[test]
+    fn a_baseline_that_is_damaged_can_be_removed_and_saved_anew() {
+        let (dir, store) = store();
+        store.save("first", &a_night("a")).unwrap();
+        fs::write(dir.path().join("nightly/baselines/first.json"), "{").unwrap();
+        assert!(matches!(store.load("first"), Err(StoreError::Damaged { .. })));
+        store.remove("first").unwrap();
+        store.save("first", &a_night("b")).unwrap();
+        assert!(matches!(store.remove("second"), Err(StoreError::NoBaseline { .. })));
+    }
+
+    #[test]
+    fn where_none_is_promoted_that_is_said() {
+        let (_dir, store) = store();
+        store.save("first", &a_night("a")).unwrap();
+        let none = store.meant(PROMOTED).unwrap_err().to_string();
+        assert!(none.starts_with("no baseline of `nightly` is promoted (hint: "), "{none}");
+        store.promote("first", "the release").unwrap();
+        assert_eq!(store.meant(PROMOTED).unwrap(), "first");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::results::{self, ResultsError, Run};
 use super::resume::{self, Standing};
 use super::run::RunError;
 use super::store::{self, Store, StoreError};
-use super::{complain, job, say};
+use super::{columns, complain, job, say};
 use crate::analysis::compare;
 use crate::analysis::history::Night;
 use crate::analysis::metrics::{ChurnRow, ChurnStatus, Measured, Verdict};
@@ -69,7 +69,7 @@ impl Sweep<'_> {
         let kept = results::finish(self.run, status)
             .and_then(|()| results::derive(&self.run.dir, &self.run.manifest, &analysis));
         let remembered = if ended.is_ok() && signal.is_none() { self.remember(&analysis) } else { Ok(()) };
-        say(format_args!("\n{}", terminal::summary(&analysis).trim_end()));
+        say(format_args!("\n{}", terminal::summary(&analysis, columns()).trim_end()));
         if kept.is_ok() {
             say(format_args!("report: {}", self.run.dir.join("report.md").display()));
         }
@@ -81,8 +81,7 @@ impl Sweep<'_> {
         compared?;
         remembered?;
         Ok(match signal {
-            Some(Signal::Interrupt) => Exit::Interrupted,
-            Some(Signal::Terminate) => Exit::Terminated,
+            Some(signal) => signal.into(),
             None => outcome(&analysis).outcome.into(),
         })
     }
@@ -95,7 +94,7 @@ impl Sweep<'_> {
     /// What the trials come to, beside what the run is compared with.
     fn analysis(&self) -> Result<Analysis, ResultsError> {
         let mut analysis = self.own_analysis();
-        results::look_back(&self.run.dir, &mut analysis)?;
+        results::look_back(&self.run.dir, &self.run.manifest, &mut analysis)?;
         Ok(analysis)
     }
 
@@ -106,8 +105,11 @@ impl Sweep<'_> {
 
     /// Lays down what the run is compared with, if that is asked for: before its first trial, so that whatever becomes of the
     /// run, what is written of it is compared. A run that is gone on with keeps what it was compared with, unless told.
-    fn refer(&self) -> Result<(), RunError> {
-        let Some((how, name)) = self.how.and_then(|how| Some((how, how.baseline.as_ref()?))) else { return Ok(()) };
+    fn refer(&mut self) -> Result<(), RunError> {
+        let Some((how, name)) = self.how.and_then(|how| Some((how, how.baseline.as_ref()?))) else {
+            // What it was compared with is to be there and whole before anything runs.
+            return Ok(self.analysis().map(drop)?);
+        };
         if let Some(why) = store::unknown_commit(&self.run.manifest, how.commit.as_deref()) {
             complain(format_args!("warning: {why}"));
         }
@@ -118,7 +120,7 @@ impl Sweep<'_> {
             let why = &reference.missing;
             complain(format_args!("warning: the run is kept, but will be compared with nothing: {why}"));
         }
-        Ok(results::refer(&self.run.dir, &reference)?)
+        Ok(results::refer(self.run, &reference)?)
     }
 
     /// Adds the run to the nights, and keeps it as a baseline, as far as that is asked for. Also if the gate fails: what was
@@ -148,7 +150,7 @@ impl Sweep<'_> {
         let turns: Vec<(&Turn, &Cell, &Trial)> = plan.turns().collect();
         let total = u32::try_from(turns.len()).expect("a plan has far fewer trials than 2^32");
         let seconds = seconds_of_turns(plan, &turns);
-        let mut told = false;
+        let (mut told, mut any) = (false, false);
         for (number, (turn, cell, trial)) in turns.into_iter().enumerate() {
             if self.is_decided(cell) {
                 if !std::mem::replace(&mut told, true) {
@@ -162,11 +164,15 @@ impl Sweep<'_> {
                     self.measured.extend(earlier);
                     continue;
                 }
-                Standing::Open { earlier, attempt } => {
+                Standing::Open { earlier, attempt, aside } => {
                     self.measured.extend(earlier);
+                    if let Some(why) = aside {
+                        progress.note(&format!("{} #{}: {why}", cell.id, turn.repeat));
+                    }
                     attempt
                 }
             };
+            any = true;
             let left = rough(seconds[number..].iter().sum());
             loop {
                 let name = match (turn.repeat, attempt) {
@@ -178,7 +184,8 @@ impl Sweep<'_> {
                 progress.trial_begins(&name, number, total, &left);
                 let result = self.attempt(cell, trial, turn, attempt, key.clone(), progress).await;
                 // Its log may be there even if it could not go on.
-                let outcome = results::measure(&self.run.dir, cell, trial, turn.repeat, attempt);
+                let outcome =
+                    results::measure(&self.run.dir, &self.run.manifest.run, cell, trial, turn.repeat, attempt);
                 let ran = outcome.as_ref().ok().and_then(Option::as_ref);
                 progress.trial_ends(ran.and_then(|m| m.trial.distribution_time_s));
                 let invalid = ran.filter(|m| m.trial.verdict == Verdict::Invalid).map(|m| m.trial.invalid.clone());
@@ -205,6 +212,9 @@ impl Sweep<'_> {
             if stop.borrow().is_some() {
                 break;
             }
+        }
+        if !any && self.run.resumed {
+            progress.note("nothing was left to run: what follows was measured before");
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 //! takes nothing on trust: what it cannot read is an error that names file and line. Neither knows what a line means.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,10 @@ pub const FILE_GZ: &str = "events.jsonl.gz";
 
 /// Longest that a line stays in memory while lines are being written.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
+
+/// Longest line that is read, bytes: the longest that a node writes is its specification, with a plan of a hundred thousand
+/// stays.
+const LINE_MAX: u64 = 64 << 20;
 
 /// A log could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -164,6 +168,14 @@ pub enum ReadError {
         /// From 1.
         line: u64,
     },
+    /// A line is longer than any that is written.
+    #[error("{}:{line}: longer than {LINE_MAX} bytes", path.display())]
+    TooLong {
+        /// The log.
+        path: PathBuf,
+        /// From 1.
+        line: u64,
+    },
     /// A line is no log line.
     #[error("{}:{line}: damaged: {source}", path.display())]
     Damaged {
@@ -200,7 +212,7 @@ impl ReadError {
         match self {
             Self::CutOff { .. } => true,
             Self::Io { source, .. } => source.kind() == ErrorKind::UnexpectedEof,
-            Self::Missing { .. } | Self::Damaged { .. } | Self::Newer { .. } => false,
+            Self::Missing { .. } | Self::TooLong { .. } | Self::Damaged { .. } | Self::Newer { .. } => false,
         }
     }
 }
@@ -245,10 +257,13 @@ impl Reader {
     fn next_line(&mut self) -> Result<Option<Line>, ReadError> {
         let mut text = Vec::new();
         self.line += 1;
-        let read = self.input.read_until(b'\n', &mut text);
+        let read = (&mut self.input).take(LINE_MAX).read_until(b'\n', &mut text);
         let (path, line) = (&self.path, self.line);
         match read {
             Ok(0) => return Ok(None),
+            Ok(read) if read as u64 == LINE_MAX && !text.ends_with(b"\n") => {
+                return Err(ReadError::TooLong { path: path.clone(), line });
+            }
             Ok(_) => {}
             Err(source) => return Err(ReadError::Io { path: path.clone(), line, source }),
         }
@@ -395,6 +410,16 @@ mod tests {
         assert!(last(&text[..text.len() - 4]));
         assert!(last(&format!("{text}\0\0\0\0")), "a machine that lost its power leaves zeros");
         assert!(!last(&text.replacen("\"node\":{", "\"node\":[", 1)), "good lines come after it");
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_refused_before_it_fills_the_memory() {
+        let (_root, dir) = written();
+        std::fs::remove_file(dir.join(FILE)).unwrap();
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        io::copy(&mut io::repeat(b'x').take(LINE_MAX + 1), &mut gz).unwrap();
+        std::fs::write(dir.join(FILE_GZ), gz.finish().unwrap()).unwrap();
+        assert_eq!(first_error(&dir), "events.jsonl.gz:1: longer than 67108864 bytes");
     }
 
     #[test]

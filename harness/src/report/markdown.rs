@@ -6,10 +6,11 @@ use std::fmt::{Display, Write};
 use super::settings::settings;
 use super::{COMPLETIONS, Facts, OVER_N, UTILISATION};
 use crate::analysis::bounds::{PAYLOAD_SHARE, SEGMENT_FRAME, SEGMENT_PAYLOAD};
-use crate::analysis::distribution;
+use crate::analysis::compare::Change;
 use crate::analysis::metrics::{PeerOutcome, PeerRow, TrialRow};
 use crate::analysis::outcome::{RunOutcome, outcome};
 use crate::analysis::summary::{Analysis, Contrast, Parity, SummaryRow};
+use crate::analysis::{distribution, findings};
 use crate::plan::Architecture;
 
 mod churn;
@@ -26,7 +27,7 @@ const INFALLIBLE: &str = "writing to a string cannot fail";
 pub fn report(analysis: &Analysis, facts: &Facts) -> String {
     let mut page = Page::default();
     page.line(format!("# {}\n", analysis.name));
-    page.line(format!("**{}**\n", escaped(&analysis.question)));
+    page.line(format!("**{}**\n", plain(&analysis.question)));
     answer(&mut page, analysis);
     gate::gate(&mut page, analysis);
     figures(&mut page, analysis);
@@ -128,10 +129,16 @@ fn answer(page: &mut Page, analysis: &Analysis) {
             analysis.summary.iter().filter(|row| row.architecture == architecture && row.payload_ratio.is_some());
         let Some(largest) = done.clone().map(|row| row.peers).max() else { continue };
         let mut cells: Vec<&SummaryRow> = done.filter(|row| row.peers == largest).collect();
+        told = true;
+        if undecided(analysis, &cells) {
+            for cell in cells {
+                page.line(format!("- {}", result(analysis, cell)));
+            }
+            continue;
+        }
         cells.sort_by(|a, b| {
             a.distribution_time_median_s.unwrap_or(0.0).total_cmp(&b.distribution_time_median_s.unwrap_or(0.0))
         });
-        told = true;
         match cells[..] {
             [] => {}
             [one] => page.line(format!("- {}", result(analysis, one))),
@@ -145,6 +152,13 @@ fn answer(page: &mut Page, analysis: &Analysis) {
         page.line("No valid trial has a distribution time; see the findings.");
     }
     page.line("");
+}
+
+/// Whether some of these cells were compared with each other and it is not decided which is quicker.
+fn undecided(analysis: &Analysis, cells: &[&SummaryRow]) -> bool {
+    let is_one = |id: &str| cells.iter().any(|cell| cell.cell == id);
+    let is_open = |verdict| matches!(verdict, Change::Inconclusive | Change::NoData);
+    analysis.comparisons.iter().any(|row| is_open(row.verdict) && is_one(&row.cell) && row.is_of_arms())
 }
 
 fn result(analysis: &Analysis, row: &SummaryRow) -> String {
@@ -284,7 +298,10 @@ fn completions(page: &mut Page, analysis: &Analysis) {
     page.line(
         "When so many of the peers that were to complete had it, in seconds after the common start, all trials that are",
     );
-    page.line("not INVALID together; `–` where so many never had. `distribution.csv` has every step.\n");
+    page.line(
+        "not INVALID together; `–` where so many never had. `distribution.csv` has every step. (A median elsewhere lies between \
+         the two middle ones where there is an even number of them; 50 % is when half of them had it.)\n",
+    );
     let rows = analysis.summary.iter().map(|row| {
         // The first step is the least share there is.
         let at = |share| number(distribution::reached(&analysis.distribution, &row.cell, share), 2);
@@ -427,11 +444,13 @@ fn findings(page: &mut Page, analysis: &Analysis) {
     }
     let mut sorted: Vec<_> = analysis.findings.iter().collect();
     sorted.sort_by_key(|finding| finding.what.severity());
-    let row = |finding: &&crate::analysis::findings::Finding| {
+    let sorted = findings::told_once(sorted);
+    let row = |(finding, more): &(&findings::Finding, usize)| {
+        let repeat = attempt(finding.repeat, finding.attempt);
         vec![
             finding.what.severity().to_string(),
             format!("`{}`", finding.cell),
-            attempt(finding.repeat, finding.attempt),
+            if *more > 0 { format!("{repeat} and {more} more") } else { repeat },
             finding.what.to_string(),
         ]
     };
@@ -522,6 +541,18 @@ fn milliseconds(seconds: Option<f64>) -> String {
 
 fn percent(share: Option<f64>) -> String {
     share.map_or("–".to_owned(), |share| format!("{:.1} %", share * 100.0))
+}
+
+/// Text of a user in which nothing is markup.
+pub(super) fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    for char in text.chars() {
+        if char.is_ascii_punctuation() && !".,;:!?()'\"%/-+=".contains(char) {
+            plain.push('\\');
+        }
+        plain.push(if char.is_control() { ' ' } else { char });
+    }
+    plain
 }
 
 /// Text that may come from a user or a node: it must not break a table or become markup.
@@ -676,6 +707,7 @@ mod tests {
 
     #[test]
     fn what_a_node_says_cannot_break_a_table() {
+        assert_eq!(plain("Is `a_b` *that* <b>\n| slow?"), "Is \\`a\\_b\\` \\*that\\* \\<b\\> \\| slow?");
         assert_eq!(escaped("a | b\n<script>"), "a \\| b &lt;script>");
     }
 }

@@ -5,13 +5,15 @@ use std::fmt::Write;
 
 use crate::analysis::checks::{Check, apart};
 use crate::analysis::compare::Change;
-use crate::analysis::findings::{Severity, What};
+use crate::analysis::findings::{Severity, What, told_once};
 use crate::analysis::outcome::outcome;
 use crate::analysis::summary::{Analysis, SummaryRow};
 use crate::analysis::validity::Invalid;
 
 /// Columns that everything fits into; usual tables fit into 80.
 pub const WIDTH: usize = 100;
+/// Columns below which nothing is broken any further.
+const NARROWEST: usize = 40;
 const CELL: usize = 34;
 const SHOWN: usize = 8;
 const HEADINGS: [&str; 7] = ["cell", "N", "time, s", "bound, s", "ratio", "payload", "verdict"];
@@ -29,43 +31,49 @@ hint: the schedule asks for departures or returns that this machine did not carr
   each with the reason. Longer sessions and absences help, or fewer peers that come and go at once.
 ";
 
-/// The table of cells and the findings, as plain text with a line end.
+/// The table of cells and the findings, as plain text with a line end, for a terminal of so many columns.
 #[must_use]
-pub fn summary(analysis: &Analysis) -> String {
+pub fn summary(analysis: &Analysis, width: usize) -> String {
+    let width = width.clamp(NARROWEST, WIDTH);
     let mut out = table(&analysis.summary);
     let found = |severity| analysis.findings.iter().filter(move |finding| finding.what.severity() == severity);
-    let (errors, warnings) = (found(Severity::Error).count(), found(Severity::Warning).count());
-    if errors + warnings > 0 {
+    let told = told_once(found(Severity::Error).chain(found(Severity::Warning)));
+    if !told.is_empty() {
         out.push('\n');
     }
-    for finding in found(Severity::Error).chain(found(Severity::Warning)).take(SHOWN) {
+    for (finding, more) in told.iter().take(SHOWN) {
         let place = match (finding.repeat, finding.attempt) {
             (0, _) => finding.cell.clone(),
             (repeat, 0 | 1) => format!("{}/{repeat}", finding.cell),
             (repeat, attempt) => format!("{}/{repeat}.{attempt}", finding.cell),
         };
-        let text = format!("{}: {place}: {}", finding.what.severity(), finding.what);
-        out.push_str(&wrapped(&text, WIDTH));
+        let more = if *more > 0 { format!(" (and {more} more)") } else { String::new() };
+        let text = format!("{}: {place}{more}: {}", finding.what.severity(), finding.what);
+        out.push_str(&wrapped(&text, width));
         out.push('\n');
     }
-    if let Some(more) = (errors + warnings).checked_sub(SHOWN).filter(|more| *more > 0) {
+    if let Some(more) = told.len().checked_sub(SHOWN).filter(|more| *more > 0) {
         writeln!(out, "… and {more} more in the report").expect("writing to a string cannot fail");
     }
     if analysis.summary.iter().any(|row| row.invalid > 0) {
         let found = analysis.findings.iter();
-        let mut why = found.filter_map(|it| if let What::Invalid(why) = &it.what { Some(why) } else { None });
-        let is_schedules = |why: &Invalid| matches!(why, Invalid::ChurnFailed { .. });
-        let all_are = why.next().is_some_and(is_schedules) && why.all(is_schedules);
-        out.push_str(if all_are { UNDONE } else { INVALID });
+        let why = found.filter_map(|it| if let What::Invalid(why) = &it.what { Some(why) } else { None });
+        let why: Vec<&Invalid> = why.collect();
+        let all_are = |is_one: fn(&Invalid) -> bool| !why.is_empty() && why.iter().all(|why| is_one(why));
+        if all_are(|why| matches!(why, Invalid::ChurnFailed { .. })) {
+            out.push_str(UNDONE);
+        } else if !all_are(|why| matches!(why, Invalid::NotStarted { .. })) {
+            out.push_str(INVALID);
+        }
     }
-    out.push_str(&gate(analysis));
-    writeln!(out, "\n{}", wrapped(&format!("result: {}", outcome(analysis)), WIDTH))
+    out.push_str(&gate(analysis, width));
+    writeln!(out, "\n{}", wrapped(&format!("result: {}", outcome(analysis)), width))
         .expect("writing to a string cannot fail");
     out
 }
 
 /// What the results were held to, a line each.
-fn gate(analysis: &Analysis) -> String {
+fn gate(analysis: &Analysis, width: usize) -> String {
     let compared = analysis.comparisons.iter().map(|row| {
         let signed = |ratio: f64| {
             let percent = apart((ratio - 1.0) * 100.0, row.max_worse_share * 100.0, 1);
@@ -89,7 +97,7 @@ fn gate(analysis: &Analysis) -> String {
         let outcome = row.outcome.to_string().to_uppercase();
         format!("{outcome}: {}: {} {} (line {}): {}", row.cell, row.metric, row.condition, row.line, row.is())
     });
-    let lines: Vec<String> = compared.chain(checked).map(|line| wrapped(&line, WIDTH)).collect();
+    let lines: Vec<String> = compared.chain(checked).map(|line| wrapped(&line, width)).collect();
     let met = analysis.checks.iter().filter(|row| row.outcome == Check::Met).count();
     let all = analysis.checks.len();
     let met = if all > 0 { format!("{met} of {all} conditions met\n") } else { String::new() };
@@ -202,17 +210,17 @@ mod tests {
 
     #[test]
     fn a_run_ends_with_a_table() {
-        insta::assert_snapshot!("complete", summary(&textbook()));
-        insta::assert_snapshot!("churned", summary(&churned()));
-        insta::assert_snapshot!("compared", summary(&compared()));
+        insta::assert_snapshot!("complete", summary(&textbook(), WIDTH));
+        insta::assert_snapshot!("churned", summary(&churned(), WIDTH));
+        insta::assert_snapshot!("compared", summary(&compared(), WIDTH));
     }
 
     #[test]
     fn what_is_invalid_comes_with_what_to_do_about_it() {
         let mut analysis = textbook();
-        assert!(!summary(&analysis).contains("hint: INVALID"));
+        assert!(!summary(&analysis, WIDTH).contains("hint: INVALID"));
         analysis.summary[0].invalid = 1;
-        let text = summary(&analysis);
+        let text = summary(&analysis, WIDTH);
         assert!(text.contains("`--resume`") && text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
     }
 
@@ -222,10 +230,12 @@ mod tests {
         analysis.summary[0].invalid = 1;
         let finding = |why| Finding { cell: "p2p-n5".into(), repeat: 1, attempt: 1, what: What::Invalid(why) };
         analysis.findings = vec![finding(Invalid::ChurnFailed { events: 1 })];
-        let text = summary(&analysis);
+        let text = summary(&analysis, WIDTH);
         assert!(text.contains("hint: the schedule") && !text.contains("End what else runs"), "{text}");
+        analysis.findings = vec![finding(Invalid::NotStarted { reason: "no network".to_owned() })];
+        assert!(!summary(&analysis, WIDTH).contains("hint: "), "its reason has the cure");
         analysis.findings.push(finding(Invalid::LinesLost { lines: 1 }));
-        assert!(summary(&analysis).contains("End what else runs"));
+        assert!(summary(&analysis, WIDTH).contains("End what else runs"));
     }
 
     #[test]
@@ -250,7 +260,7 @@ mod tests {
         let mut analysis = churned();
         analysis.summary[0].cell = "p2p-n10-".repeat(20);
         analysis.summary[0].distribution_time_max_s = Some(100_000.0);
-        let text = summary(&analysis);
+        let text = summary(&analysis, WIDTH);
         assert!(text.contains(&"p2p-n10-".repeat(20)), "a name is never cut: {text}");
         let lines = text.lines().filter(|line| !line.starts_with("p2p-n10-p2p"));
         assert!(lines.clone().all(|line| line.chars().count() <= WIDTH), "{text}");

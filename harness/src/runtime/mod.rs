@@ -9,6 +9,7 @@ mod lines;
 pub mod netns;
 mod nodes;
 mod processor;
+mod program;
 pub mod trial;
 
 use std::collections::BTreeMap;

@@ -306,6 +306,9 @@ impl Driver<'_> {
         };
         let (specs, go) = opened.map_err(|cut| match cut {
             Cut::Deadline => {
+                if let Some(name) = self.roster.silent().filter(|_| !self.cell.settings.client.is_own()) {
+                    return Cut::Error(self.no_client(&format!("`{name}` ran for {patience:?}")));
+                }
                 let waiting = self.roster.not_ready();
                 let who = if waiting.is_empty() { "the gate did not open".to_owned() } else { waiting.join(", ") };
                 let reason = format!("not ready within {patience:?}: {who} (hint: `start_timeout`)");
@@ -432,7 +435,7 @@ impl Driver<'_> {
         deadline: Instant,
     ) -> Result<Outcome, Cut> {
         loop {
-            if let Some(outcome) = self.verdict(due).or_else(|| self.death(go)) {
+            if let Some(outcome) = self.verdict(due, go).or_else(|| self.death(go)) {
                 return Ok(outcome);
             }
             let next = due.front().map(|(at, _)| self.clock.instant(go.saturating_add(*at)));
@@ -476,7 +479,10 @@ impl Driver<'_> {
     }
 
     /// How the trial ended, if it has.
-    fn verdict(&self, due: &Due) -> Option<Outcome> {
+    fn verdict(&self, due: &Due, go: u64) -> Option<Outcome> {
+        if self.roster.nobody_is_to_complete() && !self.all_went(go) {
+            return None;
+        }
         let returns = |name: &str| due.iter().any(|(_, e)| e.node == name && matches!(e.action, Action::Rejoin(_)));
         if self.roster.missing().any(|(name, known)| known.has_hope(returns(name))) {
             return None;
@@ -491,6 +497,16 @@ impl Driver<'_> {
         } else {
             Outcome::Failed { reason: format!("not all completed: {}", reasons.join("; ")) }
         })
+    }
+
+    /// Whether every peer has the file, or went for good as planned: where the schedule removes all, that is the end.
+    fn all_went(&self, go: u64) -> bool {
+        let elapsed = self.clock.mono().saturating_sub(go);
+        let went = |name: &str| {
+            let last = self.fates.get(name).and_then(|fate| fate.absences.last());
+            last.is_some_and(|last| last.until.is_none() && last.from <= elapsed)
+        };
+        self.roster.peers().all(|(name, known)| known.completed || known.is_gone_for_good() || went(name))
     }
 
     /// Whether nobody who is waited for can complete any more, because of what is nowhere.

@@ -107,7 +107,7 @@ pub(super) const METRICS: [(&str, Metric); 10] = [
 ];
 
 /// Those that can be compared between arms and with a baseline: times, of which a ratio says how much worse.
-const COMPARED: [(&str, Metric); 3] = [
+pub const COMPARED: [(&str, Metric); 3] = [
     ("distribution_time", Metric::DistributionTime),
     ("completion", Metric::Completion),
     ("download", Metric::Download),
@@ -436,6 +436,9 @@ fn threshold(metric: Metric, text: &str, line: usize) -> Result<Threshold, Fault
     };
     let unit = if of == Of::Value { metric.unit() } else { Unit::Number };
     let limit = read_limit(unit, limit)?;
+    if metric == Metric::Fairness && limit > 1.0 {
+        return Err(Fault::new(format!("`{limit}`: no index of fairness is above 1")).hint("such as `median > 0.8`"));
+    }
     Ok(Threshold { metric, of, aggregate, relation, limit, cells: cells.to_owned(), text, line })
 }
 
@@ -472,7 +475,7 @@ fn read_limit(unit: Unit, text: &str) -> Result<f64, Fault> {
         Unit::Bytes => {
             #[expect(clippy::cast_precision_loss, reason = "a limit")]
             let bytes = |size: u64| size as f64;
-            quantity::size(text).map(bytes).map_err(told)
+            quantity::bytes(text).map(bytes).map_err(told)
         }
         Unit::Number => match text.parse::<f64>() {
             Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
@@ -493,6 +496,11 @@ fn assertions<'a>(view: &mut View<'a, '_>, root: &Section<'a>, document: &Docume
             Err(fault) => view.findings.add(node.id, "assert", fault),
         }
     }
+    if each(entry).is_empty() {
+        let names = ASSERTIONS.map(|(name, _)| name);
+        let fault = Fault::new("nothing is asserted").hint(format!("{}, or leave the key out", listed(&names)));
+        view.findings.add(entry.value.id, "assert", fault);
+    }
     Some(assertions)
 }
 
@@ -511,6 +519,8 @@ mod tests {
         let it = read("ratio  p(95)<=1.15 in p2p-*");
         assert_eq!((it.of, it.aggregate, it.relation), (Of::Ratio, Aggregate::Percentile(95.0), Relation::AtMost));
         assert_eq!((it.limit, it.cells.as_str(), it.text.as_str()), (1.15, "p2p-*", "ratio p(95)<=1.15 in p2p-*"));
+        assert_eq!(threshold(Metric::LostBytes, "max <= 0 B", 1).unwrap().limit, 0.0);
+        assert!(threshold(Metric::Fairness, "max > 2", 1).is_err(), "no index is above 1");
         let share = threshold(Metric::Duplicates, "max<1 %", 1).unwrap();
         assert_eq!((share.aggregate, share.limit, share.unit()), (Aggregate::Max, 0.01, Unit::Share));
     }

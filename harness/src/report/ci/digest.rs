@@ -4,7 +4,7 @@ use crate::analysis::checks::{Check, apart};
 use crate::analysis::compare::{Change, ComparisonRow};
 use crate::analysis::outcome::{Outcome, RunOutcome, outcome};
 use crate::analysis::summary::Analysis;
-use crate::report::markdown::{Page, escaped, number, verdict};
+use crate::report::markdown::{Page, escaped, number, plain, verdict};
 
 /// What a job's page shows of a run, at most so many bytes of Markdown; `error` is why it could not go on, if that is so.
 #[must_use]
@@ -16,7 +16,7 @@ pub fn digest(analysis: &Analysis, error: Option<&str>, limit: usize) -> String 
         Some(error) => page.line(format!("## {}: could not go on\n\n{}\n", analysis.name, escaped(error))),
         None => page.line(format!("## {}: {outcome}\n\n{}\n", analysis.name, escaped(&reason))),
     }
-    page.line(format!("*{}*\n", escaped(&analysis.question)));
+    page.line(format!("*{}*\n", plain(&analysis.question)));
     verdict(&mut page, analysis);
     let rows = analysis.summary.iter().map(|row| {
         vec![
@@ -110,7 +110,7 @@ pub fn annotations(analysis: &Analysis) -> Vec<Annotation> {
     });
     let RunOutcome { outcome, reason } = outcome(analysis);
     let whole = match outcome {
-        Outcome::Failed | Outcome::Invalid | Outcome::NothingMeasured => Some(Annotation {
+        Outcome::Interrupted | Outcome::Failed | Outcome::Invalid | Outcome::NothingMeasured => Some(Annotation {
             is_error: true,
             line: 1,
             title: format!("{}: {outcome}", analysis.name),

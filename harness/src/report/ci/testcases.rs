@@ -96,7 +96,9 @@ fn whole(analysis: &Analysis) -> TestCaseStatus {
     let kind = match outcome {
         Outcome::Passed => return TestCaseStatus::success(),
         Outcome::Regressed | Outcome::Crossed | Outcome::Failed | Outcome::Inconclusive => NonSuccessKind::Failure,
-        Outcome::NothingMeasured | Outcome::Invalid | Outcome::NotComparable => NonSuccessKind::Error,
+        Outcome::Interrupted | Outcome::NothingMeasured | Outcome::Invalid | Outcome::NotComparable => {
+            NonSuccessKind::Error
+        }
     };
     failed(kind, &outcome.to_string(), reason)
 }

@@ -58,6 +58,11 @@ pub(super) enum AddressError {
     /// TLS is asked for, and there is no directory to look for certificates in.
     #[error("DOCKER_TLS_VERIFY is set, but there are no certificates (hint: set DOCKER_CERT_PATH to their directory)")]
     NoCertificates,
+    /// The `docker` command's configuration, which may name a context, cannot be read.
+    #[error(
+        "`{path}` {why}, so that it cannot be told which docker context is in use (hint: mend it, or set DOCKER_HOST)"
+    )]
+    Config { path: String, why: String },
     /// A context that cannot be used.
     #[error(
         "the docker context `{name}` {why} (hint: `docker context ls` shows those that there are; or set DOCKER_HOST)"
@@ -117,20 +122,33 @@ fn directory(var: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
 }
 
 /// The context that is in use; `None` if an address is named, or none of both. `read` gives the text of a file.
+///
+/// # Errors
+/// If there is a configuration that may name one, and it cannot be read. The `docker` command warns and takes the usual
+/// place; links would be measured on an engine that nobody meant.
 pub(super) fn context(
     var: impl Fn(&str) -> Option<String>,
     read: impl Fn(&Path) -> io::Result<String>,
-) -> Option<String> {
+) -> Result<Option<String>, AddressError> {
     let var = |name: &str| var(name).filter(|value| !value.is_empty());
     if var("DOCKER_HOST").is_some() {
-        return None;
+        return Ok(None);
     }
     let used = || {
-        // One that cannot be read is none, as for the `docker` command.
-        let text = read(&directory(&var)?.join("config.json")).ok()?;
-        Some(serde_json::from_str::<Config>(&text).ok()?.current_context)
+        let Some(path) = directory(&var).map(|directory| directory.join("config.json")) else { return Ok(None) };
+        let refused = |why: String| AddressError::Config { path: path.display().to_string(), why };
+        match read(&path) {
+            // Another user's is none of ours, as where there is none.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => Ok(None),
+            Err(error) => Err(refused(format!("cannot be read: {error}"))),
+            Ok(text) => match serde_json::from_str::<Config>(&text) {
+                Ok(config) => Ok(Some(config.current_context)),
+                Err(error) => Err(refused(format!("is damaged: {error}"))),
+            },
+        }
     };
-    var("DOCKER_CONTEXT").or_else(used).filter(|name| !name.is_empty() && name != NO_CONTEXT)
+    let named = var("DOCKER_CONTEXT").map_or_else(used, |name| Ok(Some(name)))?;
+    Ok(named.filter(|name| !name.is_empty() && name != NO_CONTEXT))
 }
 
 impl Address {
@@ -143,7 +161,7 @@ impl Address {
         read: impl Fn(&Path) -> io::Result<String>,
     ) -> Result<Self, AddressError> {
         let var = |name: &str| var(name).filter(|value| !value.is_empty());
-        if let Some(name) = context(var, &read) {
+        if let Some(name) = context(var, &read)? {
             return Self::of_context(&name, directory(&var), read);
         }
         let host = var("DOCKER_HOST").unwrap_or_else(|| DEFAULT.to_owned());
@@ -308,6 +326,15 @@ mod tests {
         let certs = far("/h/.docker/contexts/tls/ID/docker").into();
         assert_eq!(with("false"), Ok(Address::Tls { host: "far:2376".into(), certs }));
         assert!(with("true").unwrap_err().to_string().contains("`far` skips the engine's verification"));
+    }
+
+    #[test]
+    fn a_configuration_that_may_name_a_context_is_not_passed_over() {
+        let damaged = [("/h/.docker/config.json", r#"{"currentContext":"#)];
+        let why = parse_with(&[("HOME", "/h")], &damaged).unwrap_err().to_string();
+        assert!(why.starts_with("`/h/.docker/config.json` is damaged: ") && why.contains("DOCKER_HOST"), "{why}");
+        let named = parse_with(&[("HOME", "/h"), ("DOCKER_HOST", "unix:///x")], &damaged);
+        assert_eq!(named, Ok(Address::Unix("/x".into())), "it names none if an address is named");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::client::{Client, ClientError};
 use super::elf;
+use crate::runtime::program;
 
 /// What the image is built from.
 const DOCKERFILE: &str = include_str!("../../../../Dockerfile.peer");
@@ -57,7 +58,7 @@ pub(super) struct Image {
 
 /// The image with the binary at `path` in it, built if the engine, whose machine is `arch`, does not have it.
 pub(super) async fn ensure(client: &Client, arch: &str, path: &Path) -> Result<Image, ImageError> {
-    let binary = tokio::fs::read(path).await.map_err(|source| ImageError::Read { path: path.to_owned(), source })?;
+    let binary = program::read(path).map_err(|source| ImageError::Read { path: path.to_owned(), source })?;
     check(path, &binary, arch)?;
     let tag = tag(&binary);
     if let Some(id) = client.image(&tag).await? {
@@ -71,8 +72,8 @@ pub(super) async fn ensure(client: &Client, arch: &str, path: &Path) -> Result<I
 }
 
 /// The tag of the image that [`ensure`] would give; none if there is no binary to read.
-pub(super) async fn current() -> Option<String> {
-    tokio::fs::read(binary()).await.ok().map(|binary| tag(&binary))
+pub(super) fn current() -> Option<String> {
+    program::read(&binary()).ok().map(|binary| tag(&binary))
 }
 
 /// Where the binary is: this very executable, unless the environment names another.

@@ -164,7 +164,7 @@ impl Engine {
     /// If the engine does not list it; what could not be removed is in the result.
     pub async fn clean(&self, all: bool) -> Result<Cleaned, RuntimeError> {
         let extent = if all { Extent::All } else { Extent::Old };
-        let current = image::current().await;
+        let current = image::current();
         Ok(clean::clean(&self.client, &Owner::this_process(), extent, current.as_deref()).await?)
     }
 }
@@ -229,7 +229,7 @@ fn variable(name: &str) -> Option<String> {
 #[must_use]
 pub fn is_named() -> bool {
     let context = || address::context(variable, |path| std::fs::read_to_string(path));
-    variable("DOCKER_HOST").is_some_and(|host| !host.is_empty()) || context().is_some()
+    variable("DOCKER_HOST").is_some_and(|host| !host.is_empty()) || !matches!(context(), Ok(None))
 }
 
 /// `10.0.0.0/8 by /24, …`, or what an engine has of its own: 172.17.0.0/16 to 172.31.0.0/16, then 192.168.0.0/16 by

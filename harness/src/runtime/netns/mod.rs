@@ -32,7 +32,7 @@ use tokio::sync::mpsc;
 pub use self::deployment::NetnsDeployment;
 pub use self::namespaces::{ENTER, SWITCH, enter};
 pub use self::switch::switch;
-use super::{Deployment as _, Notice, Runtime, RuntimeError, Scope, client_fact, processor};
+use super::{Deployment as _, Notice, Runtime, RuntimeError, Scope, client_fact, processor, program};
 use crate::plan::Client;
 
 /// A machine that lets us have namespaces.
@@ -64,15 +64,15 @@ impl Netns {
                     client.image
                 )));
             };
-            let program = std::fs::read(path).map_err(|error| {
+            let found = program::read(path.as_ref()).map_err(|error| {
                 RuntimeError::Machine(format!("the client's program `{path}` cannot be read: {error}"))
             })?;
-            if !program.starts_with(b"\x7fELF") {
+            if !found.starts_with(b"\x7fELF") {
                 let why =
                     format!("the client's program `{path}` is no ELF executable (hint: a script has no place here)");
                 return Err(RuntimeError::Machine(why));
             }
-            self.facts.insert(client_fact(client), digest(&program));
+            self.facts.insert(client_fact(client), digest(&found));
         }
         Ok(())
     }
@@ -97,7 +97,7 @@ impl Runtime for Netns {
     ) -> Result<NetnsDeployment, RuntimeError> {
         if let (Some(path), Some(known)) = (client.command.first(), self.facts.get(&client_fact(client))) {
             // The switch holds it open, so that all nodes of a trial run the same one, and those that come back, too.
-            let now = std::fs::read(path).map(|program| digest(&program));
+            let now = program::read(path.as_ref()).map(|found| digest(&found));
             if now.as_ref().ok() != Some(known) {
                 return Err(RuntimeError::Machine(format!(
                     "the client's program `{path}` is not the one with which this run began (hint: build to another \

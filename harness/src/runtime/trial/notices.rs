@@ -100,15 +100,26 @@ impl Driver<'_> {
         cut.map_or(Ok(()), Err)
     }
 
+    /// That a program is not one that can be a node, as far as can be told of one that says nothing.
+    pub(super) fn no_client(&self, why: &str) -> RuntimeError {
+        RuntimeError::Machine(format!(
+            "{why} without a word, so `{}` is no client that this harness can run (hint: it is to take a node's \
+             specification and to report as this harness's own peer does)",
+            self.cell.settings.client.label()
+        ))
+    }
+
     fn exited(&mut self, node: String, code: i64, oom: bool) -> Result<(), Cut> {
         let Some(known) = self.roster.node_mut(&node) else { return Ok(()) };
-        let is_peer = known.is_peer();
+        let (is_peer, is_silent) = (known.is_peer(), known.is_silent() && !oom);
         let end = known.end(&node, code, oom, self.over);
         (self.observer)(Update::Exited { node: node.clone(), expected: end.expected });
         self.note(Event::Exited { node, code, oom, expected: end.expected, last: end.last });
         // The server may go by the schedule; the gate's own process never does.
         if self.over || (self.gate.is_some() && (is_peer || end.expected)) {
             Ok(())
+        } else if self.gate.is_none() && is_silent && !self.cell.settings.client.is_own() {
+            Err(Cut::Error(self.no_client(&end.why)))
         } else if self.gate.is_none() && end.machine {
             Err(Cut::Error(RuntimeError::Machine(end.why)))
         } else {

@@ -120,6 +120,11 @@ impl Roster {
         waiting.map(|(name, known)| format!("`{name}` ({})", stage(known))).collect()
     }
 
+    /// A node of whose process nothing was heard.
+    pub(super) fn silent(&self) -> Option<&str> {
+        self.0.iter().find(|(_, known)| known.is_silent() && !known.is_tracker()).map(|(name, _)| name.as_str())
+    }
+
     /// Whether a process may still tell something.
     pub(super) fn any_alive(&self) -> bool {
         self.0.values().any(|known| known.is_alive() && !known.lost)
@@ -128,6 +133,16 @@ impl Roster {
     /// Nodes whose processes stand still.
     pub(super) fn frozen(&self) -> Vec<String> {
         self.0.iter().filter(|(_, known)| known.frozen && known.is_alive()).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// All peers.
+    pub(super) fn peers(&self) -> impl Iterator<Item = (&str, &Known)> {
+        self.0.iter().filter(|(_, known)| known.is_peer()).map(|(name, known)| (name.as_str(), known))
+    }
+
+    /// Whether the schedule removes every peer for good.
+    pub(super) fn nobody_is_to_complete(&self) -> bool {
+        !self.0.values().any(|known| known.to_complete)
     }
 
     /// Peers that are to complete, have not, and did not give up.
@@ -145,12 +160,22 @@ impl Known {
         event::is_to_complete(self.role)
     }
 
+    /// Whether a process of it was asked to start and nothing was heard of it.
+    pub(super) fn is_silent(&self) -> bool {
+        self.begun > 0 && self.stage == Stage::Silent
+    }
+
     pub(super) fn is_tracker(&self) -> bool {
         self.role == Role::Tracker
     }
 
     pub(super) fn is_alive(&self) -> bool {
         self.begun > self.ended
+    }
+
+    /// Whether it gave up, died, or can no longer be followed.
+    pub(super) fn is_gone_for_good(&self) -> bool {
+        self.gave_up || self.death.is_some() || self.lost
     }
 
     /// Whether all of its lives that have begun are at their planned ends, so that another one may follow.

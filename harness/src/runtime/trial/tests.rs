@@ -34,6 +34,8 @@ enum Part {
     IsLost(u64),
     /// Stays, and never has the file.
     Stays,
+    /// Ends at once, without a word.
+    IsMute,
     /// Does not come to the gate.
     IsNotReady,
     /// Reports an error instead of coming to the gate.
@@ -244,6 +246,9 @@ async fn play(
     go: &watch::Sender<bool>,
 ) -> (i64, bool) {
     use node_event::Event as E;
+    if matches!(part, Part::IsMute) {
+        return (0, false);
+    }
     voice.say(E::Boot {
         agent: "0".into(),
         spec: Box::new(spec.clone()),
@@ -313,7 +318,7 @@ async fn play(
             after(ms).await;
             voice.tell(Notice::Lost { node: spec.name.clone(), reason: "its container is gone".into() });
         }
-        Part::Stays | Part::IsNotReady | Part::Fails(_) => {}
+        Part::Stays | Part::IsNotReady | Part::Fails(_) | Part::IsMute => {}
     }
     future::pending().await
 }
@@ -439,7 +444,10 @@ async fn told(fake: Fake, schedule: Vec<plan::Event>) -> Told {
 }
 
 async fn told_until(fake: Fake, schedule: Vec<plan::Event>, stop: watch::Receiver<Option<Signal>>) -> Told {
-    let cell = cell(schedule);
+    told_of(fake, cell(schedule), stop).await
+}
+
+async fn told_of(fake: Fake, cell: Cell, stop: watch::Receiver<Option<Signal>>) -> Told {
     let scope = Scope::new("run".into(), "p2p-n2/1".into(), &cell);
     let root = tempfile::tempdir().unwrap();
     let dir: PathBuf = root.path().join("1");
@@ -489,6 +497,36 @@ async fn a_peer_that_dies_fails_the_trial_but_the_others_go_on() {
     assert_eq!(told.failed(), "not all completed: `peer-01` ended with exit code 101: thread panicked");
     assert!(told.updates.contains(&Update::Completed { node: "peer-02".into() }));
     assert_eq!(told.exits()[0], ("peer-01", 101, false));
+    assert_eq!(told.torn_down, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_schedule_removes_every_peer_the_trial_goes_on_until_all_have_gone() {
+    let mut cell = cell(vec![at(5, "peer-01", Action::Crash), at(8, "peer-02", Action::Crash)]);
+    for node in &mut cell.trials[0].nodes {
+        node.to_complete = false;
+    }
+    let told = told_of(fake([]), cell.clone(), watch::channel(None).1).await;
+    assert_eq!(told.result.as_ref().unwrap(), &Outcome::Completed);
+    let acted = told.events.iter().filter(|event| matches!(event, Event::Acted { .. })).count();
+    assert_eq!(acted, 2, "both were killed: {:?}", told.events);
+    // One that has the file is waited for no longer.
+    let fake = fake([("peer-02", vec![Part::Completes(6_000)])]);
+    let told = told_of(fake, cell, watch::channel(None).1).await;
+    let acted = told.events.iter().filter(|event| matches!(event, Event::Acted { .. })).count();
+    assert_eq!((told.result.unwrap(), acted), (Outcome::Completed, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_says_nothing_ends_the_run_if_it_is_not_ours() {
+    let mut cell = cell(Vec::new());
+    let mute = || fake([("peer-01", vec![Part::IsMute])]);
+    let told = told_of(mute(), cell.clone(), watch::channel(None).1).await;
+    assert_eq!(told.failed(), "`peer-01` ended with exit code 0", "ours may have met anything");
+    cell.settings.client.command = vec!["/bin/true".to_owned()];
+    let told = told_of(mute(), cell, watch::channel(None).1).await;
+    let error = told.result.unwrap_err();
+    assert!(matches!(&error, RuntimeError::Machine(why) if why.contains("`/bin/true` is no client")), "{error}");
     assert_eq!(told.torn_down, 1);
 }
 

@@ -9,7 +9,9 @@ use std::cell::Cell;
 use std::io;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Mutex;
@@ -26,13 +28,16 @@ const FAST: u64 = 3_000_000;
 /// for every second segment), and the queue is read before each write. Each look costs processor time: a thousand peers
 /// at 40 kbit kept two processors 88 % busy with looks before each write, and 74 % without any.
 const UNEVEN: u64 = 16;
-/// A queue is filled up to what the link carries in so long, ms, and at least with one segment.
+/// A queue is filled up to what the link carries in so long, ms, and at least with [`PART`].
 const QUEUE: u64 = 200;
 /// It is filled again when it is down to what the link carries in so long, ms: more than a timer and a busy host are late.
 const LOW: u64 = 100;
 /// TCP payload of one segment, bytes, at the usual MTU of 1,500.
 const SEGMENT: u64 = 1448;
-/// The same with its headers, as the link counts it.
+/// Part of a segment that goes out by itself where a whole one takes too long, bytes: every acknowledgement of what is
+/// downloaded waits behind it, and its headers are an eighth of it.
+const PART: u64 = 512;
+/// A segment with its headers, as the link counts it.
 const FRAME: u64 = 1514;
 
 /// What to do about more of a block.
@@ -48,7 +53,7 @@ enum Allowance {
 fn allowance(rate: u64, backlog: u64) -> Allowance {
     let carries = |ms: u64| rate * ms / 8_000;
     match backlog.checked_sub(carries(LOW)) {
-        None | Some(0) => Allowance::Write(carries(QUEUE).saturating_sub(backlog).max(SEGMENT)),
+        None | Some(0) => Allowance::Write(carries(QUEUE).saturating_sub(backlog).max(PART)),
         Some(above) => Allowance::Wait((above * 8_000_000_000 / rate.max(1)).max(1_000_000)),
     }
 }
@@ -130,6 +135,9 @@ impl Uplink {
         SockRef::from(stream).set_tcp_notsent_lowat(u32::try_from(SEGMENT).expect("a segment is small"))?;
         while !block.is_empty() {
             socket.writable().await?;
+            if stream.try_io(Interest::WRITABLE, || takes_more(stream)).is_err() {
+                continue;
+            }
             let _turn = self.turn.lock().await;
             let room = usize::try_from(self.room().await).unwrap_or(usize::MAX);
             match socket.try_write(&block[..room.min(block.len())]) {
@@ -160,6 +168,17 @@ impl Uplink {
             }
         }
         SEGMENT
+    }
+}
+
+/// Whether little of what was written to a socket is still to be sent, as the kernel says now: the event loop remembers
+/// that it once did, and then a whole block would lie in a socket whose window is closed, and go out in one packet, behind
+/// which all else waits.
+fn takes_more(stream: &TcpStream) -> io::Result<()> {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    match poll(&mut [PollFd::new(stream, PollFlags::OUT)], Some(&now))? {
+        0 => Err(io::ErrorKind::WouldBlock.into()),
+        _ => Ok(()),
     }
 }
 
@@ -207,9 +226,29 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_socket_whose_other_end_takes_nothing_gets_no_more_though_there_is_room_in_it() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (_end, _) = listener.accept().await.unwrap();
+        SockRef::from(&stream).set_tcp_notsent_lowat(1448).unwrap();
+        for _ in 0..1000 {
+            stream.writable().await.unwrap();
+            if stream.try_io(Interest::WRITABLE, || takes_more(&stream)).is_err() {
+                let raw = rustix::net::send(&stream, &[0; 512], rustix::net::SendFlags::DONTWAIT);
+                assert_eq!(raw, Ok(512), "the kernel would take it");
+                return;
+            }
+            stream.try_write(&[0; 512]).unwrap();
+        }
+        panic!("it took half a megabyte that nobody read");
+    }
+
     #[test]
-    fn a_block_goes_out_segment_by_segment_where_one_takes_long() {
-        assert_eq!(allowance(32_000, 0), Allowance::Write(1448));
+    fn a_block_goes_out_in_parts_of_segments_where_one_takes_long() {
+        assert_eq!(allowance(32_000, 0), Allowance::Write(800));
+        assert_eq!(allowance(32_000, 400), Allowance::Write(512));
         assert_eq!(allowance(32_000, 1514), Allowance::Wait(278_500_000));
         assert_eq!(allowance(256_000, 0), Allowance::Write(6400));
         assert_eq!(allowance(256_000, 1514), Allowance::Write(4886));

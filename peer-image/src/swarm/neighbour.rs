@@ -6,7 +6,7 @@ use super::rate::Rate;
 use super::requests::RATE_WINDOW;
 use super::time::{Span, Timestamp};
 use crate::wire::bitfield::Bitfield;
-use crate::wire::geometry::{Block, Geometry, PieceIndex};
+use crate::wire::geometry::{BLOCK, Block, Geometry, PieceIndex};
 
 /// One connected neighbour, seen from here.
 #[derive(Debug, Clone)]
@@ -119,6 +119,17 @@ impl Neighbour {
     /// The best of the last 20 s, or longer at the pace of one's own uplink, bytes per second.
     pub(super) fn peak(&mut self, now: Timestamp, answers: u64) -> u64 {
         if answers < self.pace { self.recent.peak(now) } else { self.down.peak(now) }
+    }
+
+    /// What may come of `asked` bytes within so many milliseconds, whatever the pace of one's own uplink: all if it sent two
+    /// blocks in some second of the last 20, else what it sent on average; one block if it has sent nothing.
+    pub(super) fn may_bring(&mut self, now: Timestamp, asked: u64, ms: u64) -> u64 {
+        let block = u64::from(BLOCK);
+        match self.recent.peak(now) {
+            0 => asked.min(block),
+            peak if peak >= 2 * block => asked,
+            _ => asked.min(self.recent.over(now, 20) * ms / 1000),
+        }
     }
 
     /// Takes note that a block was asked of it and is not wanted any more.

@@ -34,6 +34,12 @@ const ENDGAME_COPIES: usize = 2;
 /// In endgame so many copies are asked of one neighbour at a time.
 const ENDGAME_DEPTH: usize = 1;
 
+/// A slow uplink is left to carry acknowledgements of what comes for so long, milliseconds: they wait in its queue, before
+/// every request and every block, and a fast neighbour brings more than such a link acknowledges.
+const ACKNOWLEDGED_IN: u64 = 600;
+/// Bytes of the file that a byte of acknowledgement stands for: one of 66 bytes for every second segment of 1,448.
+const ACKNOWLEDGED_BY_A_BYTE: u64 = 2 * 1448 / 66;
+
 /// Which rate of a neighbour a forecast takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ability {
@@ -74,7 +80,7 @@ impl Swarm {
                 }
             };
             let outstanding = neighbour.outstanding.len();
-            if outstanding >= depth {
+            if outstanding >= depth || outstanding > 0 && self.is_all_that_is_acknowledged(id) {
                 return;
             }
             let block = match self.next_block(id) {
@@ -94,6 +100,20 @@ impl Swarm {
             neighbour.outstanding.push_back(block);
             self.send(id, Message::Request(block));
         }
+    }
+
+    /// Whether what is soon to come, with one more block of `id`, is more than the uplink can acknowledge in time.
+    fn is_all_that_is_acknowledged(&mut self, id: NeighbourId) -> bool {
+        let Some(rate) = self.upload_rate else { return false };
+        let most = rate * ACKNOWLEDGED_IN / 8_000 * ACKNOWLEDGED_BY_A_BYTE;
+        let now = self.now;
+        let mut soon = u64::from(BLOCK);
+        for (&other, neighbour) in self.neighbours.iter_mut().filter(|(_, neighbour)| !neighbour.snubbed) {
+            let asked = neighbour.outstanding.len() as u64 * u64::from(BLOCK);
+            // All of what is asked of this one may come, whatever is known of it.
+            soon += if other == id { asked } else { neighbour.may_bring(now, asked, ACKNOWLEDGED_IN) };
+        }
+        soon > most
     }
 
     /// The pace at which neighbours answer: that of one's own uplink, for theirs may be like it, until it is known that

@@ -541,9 +541,22 @@ fn who_uploads_slowly_asks_so_far_ahead_that_requests_may_wait_behind_a_block() 
         }
         shell.swarm.neighbours[&seed].outstanding.len()
     };
-    // 16, and at 20 blocks a second those of one second, or of five where a block takes 4 s on the uplink. The third second
+    // 16, and at 20 blocks a second those of one second, or of 1.3 where a block takes 0.3 s on the uplink. The third second
     // of the window has only begun.
-    assert_eq!([4_000_000, 32_000].map(outstanding), [34, 114]);
+    assert_eq!([4_000_000, 400_000].map(outstanding), [34, 40]);
+    // As many as it can acknowledge in time.
+    assert_eq!(outstanding(32_000), 5);
+}
+
+#[test]
+fn who_cannot_acknowledge_more_asks_everybody_for_a_block_and_nobody_for_two() {
+    let asked = |uplink| {
+        let (shell, seeds) = between_two_seeds(uplink);
+        seeds.map(|seed| shell.swarm.neighbours[&seed].outstanding.len())
+    };
+    assert_eq!(asked(4_000_000), [16, 16]);
+    assert_eq!(asked(32_000), [6, 5], "nothing is known of them: all that was asked of one may come at once");
+    assert_eq!(asked(8_000), [1, 1]);
 }
 
 #[test]

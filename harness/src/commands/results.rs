@@ -599,7 +599,7 @@ mod tests {
         let cell = crate::analysis::fixture::cell(plan::Architecture::P2p, 2, 2);
         let plan = crate::analysis::fixture::plan(vec![cell]);
         let run = create(out.path(), "name: x\n", &plan, Facts::new()).unwrap();
-        let (dir, manifest, cell) = (run.dir.clone(), run.manifest.clone(), &plan.cells[0]);
+        let (Run { dir, manifest, .. }, cell) = (run, &plan.cells[0]);
         for repeat in [1, 2] {
             let mut log = Writer::create(&trial_dir(&dir, cell, repeat, 1)).unwrap();
             let (cell, run) = (cell.id.clone(), manifest.run.clone());

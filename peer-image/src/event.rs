@@ -131,7 +131,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
-    /// The node's process stood still, in one go or in several since the last such line: its event loop woke so much later
+    /// The node's process stood still, in one go or in several within five seconds: its event loop woke so much later
     /// than it was to.
     Stalled {
         /// How late, all together, ns.

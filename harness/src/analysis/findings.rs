@@ -322,7 +322,7 @@ pub(super) fn of_trial(
     let severe = if row.verdict == Verdict::Invalid { What::Invalid } else { What::Disturbed };
     let mut found: Vec<What> = invalid.into_iter().map(severe).collect();
     results(row, &mut found);
-    deaths(trial, observed, &mut found);
+    deaths(trial, observed, row, &mut found);
     links(trial, observed, &mut found);
     clocks(row, &mut found);
     bytes(row, peers, &mut found);
@@ -353,13 +353,15 @@ fn results(row: &TrialRow, found: &mut Vec<What>) {
     }
 }
 
-fn deaths(trial: &Trial, observed: &Observed, found: &mut Vec<What>) {
+fn deaths(trial: &Trial, observed: &Observed, row: &TrialRow, found: &mut Vec<What>) {
     for node in &trial.nodes {
         let log = observed.node(&node.name);
         let said: Vec<String> = log.lives.iter().filter_map(|life| Some(life.error.as_ref()?.1.clone())).collect();
         let exits = log.exits.iter().filter(|exit| !exit.expected);
         // An exit after an error is told once, by the error.
         let told = exits.map(peers::describe).skip(said.len());
+        // Where the others went on without it, it is why the trial is INVALID.
+        let told = told.filter(|_| row.outcome != TrialOutcome::Completed);
         let deaths = said.iter().cloned().chain(told);
         found.extend(deaths.map(|how| What::Death { node: node.name.clone(), how }));
     }

@@ -132,8 +132,7 @@ fn nothing_measured(analysis: &Analysis) -> Option<String> {
 /// The trials that a signal broke off, and those that it left.
 fn interrupted(analysis: &Analysis) -> Option<String> {
     let broken = last(&analysis.trials).filter(|row| row.outcome == TrialOutcome::Interrupted).count();
-    let missing: u32 = analysis.summary.iter().map(|row| row.not_run).sum();
-    let planned: u32 = analysis.summary.iter().map(|row| row.planned).sum();
+    let (missing, planned) = not_run(analysis);
     let trials = if planned == 1 { "trial" } else { "trials" };
     let was = if broken == 1 { "was" } else { "were" };
     (broken > 0).then(|| {
@@ -144,10 +143,15 @@ fn interrupted(analysis: &Analysis) -> Option<String> {
     })
 }
 
+/// Trials that were not begun, and those that are planned.
+fn not_run(analysis: &Analysis) -> (u32, u32) {
+    let sum = |of: fn(&SummaryRow) -> u32| analysis.summary.iter().map(of).sum();
+    (sum(|row| row.not_run), sum(|row| row.planned))
+}
+
 /// What is written while a run goes on is what is left of it after a kill.
 fn missing(analysis: &Analysis) -> Option<String> {
-    let missing: u32 = analysis.summary.iter().map(|row| row.not_run).sum();
-    let planned: u32 = analysis.summary.iter().map(|row| row.planned).sum();
+    let (missing, planned) = not_run(analysis);
     let cut: Option<String> = ended(analysis, &[Verdict::Failed]).map(|why| format!("; {why}"));
     (missing > 0).then(|| {
         let cut = cut.unwrap_or_default();

@@ -12,8 +12,12 @@ use crate::plan::{Action, How, Trial, Validity};
 /// From when to when, seconds after the common start.
 type Span = (f64, f64);
 
-/// How long a node stood still longer than planned: in one go, or in several within a few seconds.
+/// How long the kernel kept a node off the processors, and how long it stood still longer than planned: in one go, or in
+/// several within a few seconds.
 pub(super) fn stillness(limits: &Validity, observed: &Observed, node: &str, found: &mut Vec<Invalid>) {
+    if let Some(ns) = peers::counters(observed.node(node)).throttled.filter(|ns| *ns > 0) {
+        found.push(Invalid::Throttled { node: node.to_owned(), seconds: ns as f64 / 1e9 });
+    }
     let planned = freezes(observed, node);
     let stood: Vec<Vec<(f64, f64)>> =
         observed.node(node).lives.iter().map(|it| stood(observed, node, it, &planned)).collect();
@@ -36,7 +40,7 @@ fn freezes(observed: &Observed, node: &str) -> Vec<Span> {
             // Whoever is frozen for good is thawed at the end, to say goodbye.
             Action::Freeze => spans.push((acted.actual as f64 / 1e9 - CLOCKS_S, f64::INFINITY)),
             Action::Thaw => {
-                if let Some((_, until)) = spans.last_mut() {
+                if let Some((_, until)) = spans.last_mut().filter(|(_, until)| until.is_infinite()) {
                     *until = acted.done as f64 / 1e9 + CLOCKS_S;
                 }
             }

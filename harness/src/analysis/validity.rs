@@ -17,7 +17,7 @@ use super::identity;
 use super::lives::{Life, Observed};
 use super::load::{self, STRETCH_S};
 use super::metrics::{TrialOutcome, TrialRow};
-use super::{peers, processes};
+use super::processes;
 use crate::events::record::Outcome;
 use crate::plan::{Action, Node, Trial, Validity};
 
@@ -355,12 +355,6 @@ pub(super) fn judge(limits: &Validity, trial: &Trial, observed: &Observed, row: 
         let log = observed.node(&node.name);
         // Peers wait for a tracker that stands still, too.
         processes::stillness(limits, observed, &node.name, &mut found);
-        found.extend(
-            peers::counters(log)
-                .throttled
-                .filter(|ns| *ns > 0)
-                .map(|ns| Invalid::Throttled { node: node.name.clone(), seconds: ns as f64 / 1e9 }),
-        );
         if node.role == Role::Tracker {
             continue;
         }

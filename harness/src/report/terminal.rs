@@ -20,16 +20,14 @@ const HEADINGS: [&str; 7] = ["cell", "N", "time, s", "bound, s", "ratio", "paylo
 
 /// What to do about an INVALID trial.
 const INVALID: &str = "\
-hint: INVALID means that something beside the swarm may have decided the time. End what else runs
-  on this machine, or ask for slower links or fewer peers: `harness doctor` says what it carries.
-  Then `--resume` runs again what is INVALID. The limits are `validity:` in the experiment file.
-";
+hint: INVALID means that something beside the swarm may have decided the time. End what else runs \
+on this machine, or ask for slower links or fewer peers: `harness doctor` says what it carries. \
+Then `--resume` runs again what is INVALID. The limits are `validity:` in the experiment file.";
 
 /// What to do where nothing but the schedule speaks against trials.
 const UNDONE: &str = "\
-hint: the schedule asks for departures or returns that this machine did not carry out; `churn.csv` has
-  each with the reason. Longer sessions and absences help, or fewer peers that come and go at once.
-";
+hint: the schedule asks for departures or returns that this machine did not carry out; `churn.csv` has \
+each with the reason. Longer sessions and absences help, or fewer peers that come and go at once.";
 
 /// The table of cells and the findings, as plain text with a line end, for a terminal of so many columns.
 #[must_use]
@@ -61,9 +59,9 @@ pub fn summary(analysis: &Analysis, width: usize) -> String {
         let why: Vec<&Invalid> = why.collect();
         let all_are = |is_one: fn(&Invalid) -> bool| !why.is_empty() && why.iter().all(|why| is_one(why));
         if all_are(|why| matches!(why, Invalid::ChurnFailed { .. })) {
-            out.push_str(UNDONE);
+            writeln!(out, "{}", wrapped(UNDONE, width)).expect("writing to a string cannot fail");
         } else if !all_are(|why| matches!(why, Invalid::NotStarted { .. })) {
-            out.push_str(INVALID);
+            writeln!(out, "{}", wrapped(INVALID, width)).expect("writing to a string cannot fail");
         }
     }
     out.push_str(&gate(analysis, width));
@@ -260,9 +258,14 @@ mod tests {
         let mut analysis = churned();
         analysis.summary[0].cell = "p2p-n10-".repeat(20);
         analysis.summary[0].distribution_time_max_s = Some(100_000.0);
+        analysis.summary[0].invalid = 1;
         let text = summary(&analysis, WIDTH);
         assert!(text.contains(&"p2p-n10-".repeat(20)), "a name is never cut: {text}");
         let lines = text.lines().filter(|line| !line.starts_with("p2p-n10-p2p"));
         assert!(lines.clone().all(|line| line.chars().count() <= WIDTH), "{text}");
+        // The table is as wide as it must be; what is said beneath it is as narrow as the terminal.
+        let text = summary(&analysis, 60);
+        let said = text.lines().skip_while(|line| !line.is_empty());
+        assert!(said.clone().count() > 5 && said.clone().all(|line| line.chars().count() <= 60), "{text}");
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustix::thread::CpuSet;
 use rustix::time::{ClockId, clock_gettime};
+use tokio::time::Instant;
 
 use super::report::Reporter;
 use crate::event::{Event, Host, Kernel};
@@ -20,8 +21,10 @@ const DOZE: Duration = Duration::from_millis(1);
 const DOZES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
 /// How late a look must come to count, …
 const LATE: Duration = Duration::from_millis(20);
-/// … and how much that must be, all together, to be worth a word.
+/// … how much that must be, all together, to be worth a word, …
 const OVERSLEPT: Duration = Duration::from_millis(250);
+/// … and within how long: what a busy host adds up to over minutes is no standstill.
+const TOGETHER: Duration = Duration::from_secs(5);
 
 /// What this kernel can do for links and for the one who watches them. Needs NET_ADMIN.
 ///
@@ -62,19 +65,37 @@ pub async fn watch(reporter: Rc<Reporter>) {
 }
 
 /// Reports when this process stood still (it was stopped, frozen or starved), for ever: once for a long time, or once for
-/// several short ones. So many nodes share the host.
+/// several short ones within [`TOGETHER`]. `nodes` is how many share the host.
 pub async fn stay_awake(reporter: &Reporter, nodes: u32) {
     let doze = (DOZE * nodes).clamp(DOZES[0], DOZES[1]);
-    let mut overslept = Duration::ZERO;
+    let mut overslept = Overslept::default();
     loop {
-        let before = tokio::time::Instant::now();
+        let before = Instant::now();
         tokio::time::sleep(doze).await;
-        let late = before.elapsed().saturating_sub(doze);
-        overslept += if late >= LATE { late } else { Duration::ZERO };
-        if overslept >= OVERSLEPT {
-            reporter.emit(Event::Stalled { ns: u64::try_from(overslept.as_nanos()).unwrap_or(u64::MAX) });
-            overslept = Duration::ZERO;
+        let now = Instant::now();
+        if let Some(all) = overslept.take(now, (now - before).saturating_sub(doze)) {
+            reporter.emit(Event::Stalled { ns: u64::try_from(all.as_nanos()).unwrap_or(u64::MAX) });
         }
+    }
+}
+
+/// Looks that came late and are not reported yet.
+#[derive(Debug, Default)]
+struct Overslept {
+    /// When the first of them came, and how late all were together.
+    late: Option<(Instant, Duration)>,
+}
+
+impl Overslept {
+    /// Takes in a look that came so late; what is to be reported, if it is enough.
+    fn take(&mut self, now: Instant, late: Duration) -> Option<Duration> {
+        if late < LATE {
+            return None;
+        }
+        let (first, before) = self.late.filter(|(first, _)| now - *first <= TOGETHER).unwrap_or((now, Duration::ZERO));
+        let all = before + late;
+        self.late = (all < OVERSLEPT).then_some((first, all));
+        (all >= OVERSLEPT).then_some(all)
     }
 }
 
@@ -200,6 +221,21 @@ fn some(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn short_standstills_add_up_within_five_seconds_and_no_longer() {
+        let start = Instant::now();
+        let told = |looks: &[(u64, u64)]| -> Vec<u64> {
+            let mut overslept = Overslept::default();
+            let ms = Duration::from_millis;
+            let told = looks.iter().filter_map(|(at, late)| overslept.take(start + ms(*at), ms(*late)));
+            told.map(|all| u64::try_from(all.as_millis()).unwrap()).collect()
+        };
+        assert_eq!(told(&[(0, 2_000)]), [2_000]);
+        assert_eq!(told(&[(0, 100), (1_000, 100), (5_000, 100), (6_000, 100)]), [300], "and then anew");
+        assert_eq!(told(&[(0, 100), (1_000, 100), (5_100, 100), (6_000, 100)]), [0; 0], "none in any five seconds");
+        assert_eq!(told(&[(0, 19); 100]), [0; 0], "a timer may be so late");
+    }
 
     #[test]
     fn the_hosts_load_is_read_from_what_the_kernel_writes() {

@@ -60,14 +60,15 @@ async fn a_terminal_that_is_closed_ends_with_143_and_a_report_and_leaves_nothing
 async fn ctrl_c_is_heeded_while_an_engine_does_not_answer() {
     let bench = swarm("silent-engine");
     let silent = bench.path().join("silent.sock");
-    let _listener = std::os::unix::net::UnixListener::bind(&silent).expect("a socket");
+    let listener = tokio::net::UnixListener::bind(&silent).expect("a socket");
     let mut command = tokio::process::Command::new(crate::binary::harness());
     command.args(["run", "experiment.yaml"]).env("DOCKER_HOST", format!("unix://{}", silent.display()));
     let running = bench.spawn(command);
-    tokio::time::sleep(Duration::from_secs(1)).await; // it waits for an answer by then
+    let asked = tokio::time::timeout(PATIENCE, listener.accept()).await.expect("it asks the engine");
     running.signal(Signal::INT);
     let done = tokio::time::timeout(Duration::from_secs(20), running.end()).await.expect("it heeds the signal");
     done.ended_with(130);
+    drop(asked);
     assert!(done.dirs().is_empty(), "nothing ran: {:?}", done.dirs());
 }
 
@@ -82,7 +83,7 @@ async fn ctrl_c_in_the_first_of_two_files_leaves_nothing_of_the_second() {
     running.signal(Signal::INT);
     let done = running.end().await;
     done.ended_with(130);
-    done.said("interrupted: the user stopped the run: of 1 trial 1 was broken off and 0 not begun");
+    done.said("interrupted: the user stopped the run: 1 of 1 trial was broken off, 0 not begun");
     assert_eq!(done.manifest("/status"), "interrupted");
     assert!(!bench.path().join("reports/second-of-two").exists(), "{done}");
 }

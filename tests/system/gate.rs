@@ -101,7 +101,7 @@ async fn what_is_no_client_ends_the_run_before_its_second_trial() {
             let more = format!("runtime: {runtime}\nclient: {{ command: {never_ends} }}\n");
             let done = Bench::new(&Experiment { name: "no-file", more, ..Experiment::default() }).run().await;
             done.ended_with(4);
-            done.said("it is no file");
+            done.said("it is not a regular file");
         }
     }
     // Static, as in an image of one file, or linked as any: it ends at once, and says nothing of a node.

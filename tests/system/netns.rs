@@ -40,12 +40,12 @@ fn processes(is_one: impl Fn(&[String]) -> bool) -> Vec<u32> {
 }
 
 /// The processes of a run's namespaces: they have one process group.
-struct Namespaces {
+pub(crate) struct Namespaces {
     group: String,
 }
 
 impl Namespaces {
-    fn of(running: &Running) -> Self {
+    pub(crate) fn of(running: &Running) -> Self {
         let harness = running.pid().to_string();
         let children = processes(|fields| fields[1] == harness);
         assert_eq!(children.len(), 1, "the harness has one child, which makes the namespaces");
@@ -54,6 +54,18 @@ impl Namespaces {
 
     fn processes(&self) -> Vec<u32> {
         processes(|fields| fields[2] == self.group)
+    }
+
+    /// The process of a node.
+    pub(crate) fn node(&self, name: &str) -> u32 {
+        let is_its = |argument: &[u8]| {
+            serde_json::from_slice::<peer_image::node::NodeSpec>(argument).is_ok_and(|spec| spec.name == name)
+        };
+        let told = |pid: &u32| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let found: Vec<u32> =
+            self.processes().into_iter().filter(|pid| told(pid).split(|byte| *byte == 0).any(is_its)).collect();
+        assert_eq!(found.len(), 1, "one process is `{name}`'s: {found:?}");
+        found[0]
     }
 
     /// The switch: the child of the one that made the namespaces.

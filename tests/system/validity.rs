@@ -21,6 +21,7 @@ use tokio::process::Command;
 use crate::bench::{Bench, Done, Experiment, PATIENCE};
 use crate::binary;
 use crate::engine::{Engine, specification};
+use crate::netns::Namespaces;
 use crate::node;
 
 /// A swarm of some fifteen seconds: time to do something to it and for that to show.
@@ -289,7 +290,7 @@ async fn a_container_that_is_paused_makes_a_trial_invalid() {
 /// A node's process that something is done to from outside.
 enum Victim<'a> {
     Container(&'a Engine, String),
-    Process(Pid),
+    Process(u32),
 }
 
 impl Victim<'_> {
@@ -302,84 +303,69 @@ impl Victim<'_> {
             Self::Process(pid) => {
                 let signals = [("SIGKILL", Signal::KILL), ("SIGSTOP", Signal::STOP), ("SIGCONT", Signal::CONT)];
                 let signal = signals.into_iter().find(|(name, _)| *name == signal).expect("a signal of these").1;
-                rustix::process::kill_process(*pid, signal).expect("a node's process gets signals");
+                let pid = Pid::from_raw(pid.cast_signed()).expect("no process has the number 0");
+                rustix::process::kill_process(pid, signal).expect("a node's process gets signals");
             }
         }
     }
 }
 
-/// The process of a node in a namespace, of a trial whose file has a size that no other test's has.
-fn process_of(node: &str, size: u64) -> Pid {
-    let is_its = |argument: &[u8]| {
-        let spec = serde_json::from_slice::<peer_image::node::NodeSpec>(argument);
-        spec.is_ok_and(|spec| spec.name == node && spec.file.size == size)
-    };
-    let pids = std::fs::read_dir("/proc").expect("there is `/proc`").filter_map(|entry| {
-        let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
-        std::fs::read(format!("/proc/{pid}/cmdline")).ok()?.split(|byte| *byte == 0).any(is_its).then_some(pid)
-    });
-    let found: Vec<i32> = pids.collect();
-    assert_eq!(found.len(), 1, "one process is `{node}`'s: {found:?}");
-    Pid::from_raw(found[0]).expect("no process has the number 0")
-}
-
-/// A swarm in which one peer is complete long before the others, and what is done to it then from outside.
-async fn of_one_that_is_complete(
-    name: &'static str,
-    runtime: &str,
-    limit: &str,
-    what: impl AsyncFn(&Victim<'_>),
-    reason: &str,
-) {
+/// In containers and in namespaces a swarm in which one peer is complete long before the others, and what is done to it then
+/// from outside.
+async fn of_one_that_is_complete(names: [&'static str; 2], limit: &str, what: impl AsyncFn(&Victim<'_>), reason: &str) {
     let engine = Engine::shared().await;
-    let more = format!("retries: 0\nruntime: {runtime}\n{}", strict_about(limit));
-    let who = "classes:\n  fast: { count: 1 }\n  slow: { count: 2, up: 4 mbit, down: 3 mbit }";
-    // No two of these names have one length.
-    let size = (8 << 20) + name.len() as u64;
-    let experiment = Experiment { name, who, server: "8 mbit", up: "4 mbit", more, ..Experiment::default() };
-    let bench = Bench::new(&experiment.to_string().replace("2 MiB", &format!("{size} B")));
-    let mut running = bench.start();
-    let run = running.begins().await;
-    running.says(" transfer").await;
-    let dir = bench.path().join(format!("reports/{name}/{run}"));
-    let plan = std::fs::read_to_string(dir.join("plan.json")).expect("a run has a plan");
-    let plan: harness::plan::Plan = serde_json::from_str(&plan).expect("it can be read");
-    let cell = &plan.cells[0];
-    let fast = &cell.trials[0].nodes.iter().find(|node| node.class == "fast").expect("there is one").name;
-    let log = dir.join("trials").join(&cell.id).join("1/events.jsonl");
-    let is_complete = || {
-        let said = std::fs::read_to_string(&log).unwrap_or_default();
-        said.lines().any(|line| line.contains("\"completed\"") && line.contains(&format!("\"{fast}\"")))
-    };
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    while !is_complete() {
-        assert!(tokio::time::Instant::now() < deadline, "`{fast}` did not complete within {PATIENCE:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    for (name, runtime) in names.into_iter().zip(["docker", "netns"]) {
+        let more = format!("retries: 0\nruntime: {runtime}\n{}", strict_about(limit));
+        let who = "classes:\n  fast: { count: 1 }\n  slow: { count: 2, up: 4 mbit, down: 3 mbit }";
+        let bench = Bench::new(&Experiment {
+            name,
+            who,
+            size: "8 MiB",
+            server: "8 mbit",
+            up: "4 mbit",
+            more,
+            ..Experiment::default()
+        });
+        let mut running = bench.start();
+        let run = running.begins().await;
+        running.says(" transfer").await;
+        let dir = bench.path().join(format!("reports/{name}/{run}"));
+        let plan = std::fs::read_to_string(dir.join("plan.json")).expect("a run has a plan");
+        let plan: harness::plan::Plan = serde_json::from_str(&plan).expect("it can be read");
+        let cell = &plan.cells[0];
+        let fast = &cell.trials[0].nodes.iter().find(|node| node.class == "fast").expect("there is one").name;
+        let log = dir.join("trials").join(&cell.id).join("1/events.jsonl");
+        let is_complete = || {
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            said.lines().any(|line| line.contains("\"completed\"") && line.contains(&format!("\"{fast}\"")))
+        };
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !is_complete() {
+            assert!(tokio::time::Instant::now() < deadline, "`{fast}` did not complete within {PATIENCE:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let victim = match runtime {
+            "docker" => Victim::Container(&engine, engine.held(&run).await.container(fast).to_owned()),
+            _ => Victim::Process(Namespaces::of(&running).node(fast)),
+        };
+        what(&victim).await;
+        let done = running.end().await;
+        is_invalid(&done, &reason.replace("FAST", fast));
     }
-    let held = engine.held(&run).await;
-    let victim = match runtime {
-        "docker" => Victim::Container(&engine, held.container(fast).to_owned()),
-        _ => Victim::Process(process_of(fast, size)),
-    };
-    what(&victim).await;
-    let done = running.end().await;
-    is_invalid(&done, &reason.replace("FAST", fast));
 }
 
 #[tokio::test]
 async fn a_complete_peer_that_is_killed_makes_a_trial_invalid() {
     let kill = async |victim: &Victim<'_>| victim.get("SIGKILL").await;
     let reason = "`FAST` died, and the others went on without it: killed (exit code 137)";
-    of_one_that_is_complete("killed-complete", "docker", "stall: 1 min", kill, reason).await;
-    of_one_that_is_complete("killed-complete-netns", "netns", "stall: 1 min", kill, reason).await;
+    of_one_that_is_complete(["killed", "killed-netns"], "stall: 1 min", kill, reason).await;
 }
 
 #[tokio::test]
 async fn a_complete_peer_that_is_stopped_for_good_makes_a_trial_invalid() {
     let stop = async |victim: &Victim<'_>| victim.get("SIGSTOP").await;
     let reason = "`FAST` was not heard of after ";
-    of_one_that_is_complete("stopped-complete", "docker", "stall: 1 min", stop, reason).await;
-    of_one_that_is_complete("stopped-complete-netns", "netns", "stall: 1 min", stop, reason).await;
+    of_one_that_is_complete(["stopped", "stopped-netns"], "stall: 1 min", stop, reason).await;
 }
 
 #[tokio::test]
@@ -387,14 +373,12 @@ async fn a_peer_that_is_stopped_again_and_again_for_a_short_while_makes_a_trial_
     let stutter = async |victim: &Victim<'_>| {
         for _ in 0..10 {
             victim.get("SIGSTOP").await;
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            tokio::time::sleep(Duration::from_millis(300)).await; // shorter than the limit
             victim.get("SIGCONT").await;
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await; // it notices, and is stopped again
         }
     };
-    let reason = "s of 5 s, in several goes";
-    of_one_that_is_complete("stutter", "docker", "stall: 1 s", stutter, reason).await;
-    of_one_that_is_complete("stutter-netns", "netns", "stall: 1 s", stutter, reason).await;
+    of_one_that_is_complete(["stutter", "stutter-netns"], "stall: 1 s", stutter, "s of 5 s, in several stops").await;
 }
 
 #[tokio::test]

@@ -137,7 +137,7 @@ fn interrupted(analysis: &Analysis) -> Option<String> {
     let was = if broken == 1 { "was" } else { "were" };
     (broken > 0).then(|| {
         format!(
-            "the user stopped the run: of {planned} {trials} {broken} {was} broken off and {missing} not begun (hint: \
+            "the user stopped the run: {broken} of {planned} {trials} {was} broken off, {missing} not begun (hint: \
              `--resume` goes on with it)"
         )
     })
@@ -221,7 +221,7 @@ mod tests {
         let mut run = textbook();
         (run.trials[0].verdict, run.trials[0].outcome) = (Verdict::BrokenOff, TrialOutcome::Interrupted);
         run.summary[0].not_run = 3;
-        let told = "interrupted: the user stopped the run: of 24 trials 1 was broken off and 3 not begun (hint: `--resume` \
+        let told = "interrupted: the user stopped the run: 1 of 24 trials was broken off, 3 not begun (hint: `--resume` \
                     goes on with it)";
         assert_eq!(outcome(&run).to_string(), told);
     }

@@ -92,7 +92,7 @@ fn several_short_stops_within_five_seconds_are_one_long_one() {
             life.left(GO + 41 * S, Leave::Stopped);
         })
     };
-    let reason = "`peer-1` stood still for 1.20 s of 5 s, in several goes";
+    let reason = "`peer-1` stood still for 1.20 s of 5 s, in several stops";
     assert_eq!(judged(&two(), &stood(S)), (Verdict::Invalid, reason.to_owned()));
     assert_eq!(judged(&two(), &stood(2 * S)), (Verdict::Valid, String::new()), "0.9 s of any 5 s");
 }

@@ -285,7 +285,7 @@ impl fmt::Display for Invalid {
             ),
             Self::Stalled { node, seconds } => write!(f, "`{node}` stood still for {seconds:.2} s"),
             Self::StalledOften { node, seconds } => {
-                write!(f, "`{node}` stood still for {seconds:.2} s of {STRETCH_S} s, in several goes")
+                write!(f, "`{node}` stood still for {seconds:.2} s of {STRETCH_S} s, in several stops")
             }
             Self::Silent { node, last } => {
                 write!(f, "`{node}` was not heard of after {last:.2} s, and was to be there to the end")

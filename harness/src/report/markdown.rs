@@ -299,8 +299,8 @@ fn completions(page: &mut Page, analysis: &Analysis) {
         "When so many of the peers that were to complete had it, in seconds after the common start, all trials that are",
     );
     page.line(
-        "not INVALID together; `–` where so many never had. `distribution.csv` has every step. (A median elsewhere lies between \
-         the two middle ones where there is an even number of them; 50 % is when half of them had it.)\n",
+        "not INVALID together; `–` where so many never had. `distribution.csv` has every step. `50 %` is when half of them \
+         had it; a median in another table lies midway between the two middle peers where their number is even.\n",
     );
     let rows = analysis.summary.iter().map(|row| {
         // The first step is the least share there is.

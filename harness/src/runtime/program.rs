@@ -13,7 +13,7 @@ const SIZE_MAX: u64 = 1 << 30;
 pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let found = std::fs::metadata(path)?;
     if !found.is_file() {
-        return Err(io::Error::other("it is no file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     if found.len() > SIZE_MAX {
         return Err(io::Error::other(format!("it has {} bytes, a program has {SIZE_MAX} at most", found.len())));
@@ -32,11 +32,11 @@ mod tests {
         std::fs::write(&path, b"\x7fELF").unwrap();
         assert_eq!(read(&path).unwrap(), b"\x7fELF");
         let refused = |path: &Path| read(path).unwrap_err().to_string();
-        assert_eq!(refused(Path::new("/dev/zero")), "it is no file");
-        assert_eq!(refused(dir.path()), "it is no file");
+        assert_eq!(refused(Path::new("/dev/zero")), "it is not a regular file");
+        assert_eq!(refused(dir.path()), "it is not a regular file");
         let pipe = dir.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        assert_eq!(refused(&pipe), "it is no file");
+        assert_eq!(refused(&pipe), "it is not a regular file");
         std::fs::File::options().write(true).open(&path).unwrap().set_len(SIZE_MAX + 1).unwrap();
         assert!(refused(&path).starts_with("it has 1073741825 bytes, "), "{}", refused(&path));
     }

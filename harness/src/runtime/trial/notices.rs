@@ -103,8 +103,8 @@ impl Driver<'_> {
     /// That a program is not one that can be a node, as far as can be told of one that says nothing.
     pub(super) fn no_client(&self, why: &str) -> RuntimeError {
         RuntimeError::Machine(format!(
-            "{why} without a word, so `{}` is no client that this harness can run (hint: it is to take a node's \
-             specification and to report as this harness's own peer does)",
+            "{why} without a word, so `{}` is no client that this harness can run (hint: a client takes a node's \
+             specification and reports as the harness's own peer does)",
             self.cell.settings.client.label()
         ))
     }

@@ -272,3 +272,18 @@ fn share(text: &str) -> Result<f64, String> {
     let share = parts as f64 / quantity::WHOLE as f64;
     Ok(share)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_read_in_a_line_is_one() {
+        assert_eq!(line("runner 7"), Ok("runner 7".to_owned()));
+        assert_eq!(reason(" a slower picker "), Ok("a slower picker".to_owned()));
+        for text in ["two\nlines", "\u{1b}[31mred"] {
+            assert!(line(text).is_err() && reason(text).is_err(), "{text:?}");
+        }
+        assert!(reason(" ").is_err());
+    }
+}

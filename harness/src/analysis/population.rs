@@ -215,3 +215,19 @@ fn steps_of(node: &Node, observed: &Observed, pieces: u32) -> Vec<(f64, Step)> {
 fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::analysis::conclude::measure;
+    use crate::analysis::fixture::{Log, cell};
+    use crate::plan::Architecture;
+
+    #[test]
+    fn the_last_row_is_that_of_the_end() {
+        let cell = cell(Architecture::P2p, 4, 1);
+        let log = Log::complete(&cell.trials[0], 40.5);
+        let rows = measure(&cell, &cell.trials[0], &log.lines).population;
+        let last = rows.last().unwrap();
+        assert_eq!((last.at_s, last.completed), (41, 4));
+    }
+}

@@ -75,6 +75,10 @@ fn one_that_died_when_it_was_complete_makes_it_invalid_and_one_that_was_killed_a
         })
     };
     assert_eq!(judged(&two(), &died(true)), (Verdict::Valid, String::new()));
+    let cell = two();
+    let told = measure(&cell, &cell.trials[0], &died(false).lines).findings;
+    let of_it = told.iter().filter(|finding| finding.what.to_string().contains("died")).count();
+    assert_eq!(of_it, 1, "it is told once: {told:?}");
     let reason =
         "`peer-1` died, and the others went on without it: killed (exit code 137), last line: `thread main panicked`";
     assert_eq!(judged(&two(), &died(false)), (Verdict::Invalid, reason.to_owned()));
@@ -95,6 +99,17 @@ fn several_short_stops_within_five_seconds_are_one_long_one() {
     let reason = "`peer-1` stood still for 1.20 s of 5 s, in several stops";
     assert_eq!(judged(&two(), &stood(S)), (Verdict::Invalid, reason.to_owned()));
     assert_eq!(judged(&two(), &stood(2 * S)), (Verdict::Valid, String::new()), "0.9 s of any 5 s");
+}
+
+#[test]
+fn a_freeze_that_failed_makes_none_before_it_longer() {
+    let mut log = Log::new();
+    log.acted("peer-1", Action::Freeze, 10 * S, 10 * S, None);
+    log.acted("peer-1", Action::Thaw, 14 * S, 14 * S, None);
+    log.acted("peer-1", Action::Freeze, 20 * S, 20 * S, Some("no such container"));
+    log.acted("peer-1", Action::Thaw, 24 * S, 24 * S, None);
+    let observed = crate::analysis::lives::fold(&log.lines);
+    assert_eq!(freezes(&observed, "peer-1"), [(9.9, 14.2)]);
 }
 
 #[test]

@@ -594,6 +594,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_decided_is_not_ranked() {
+        use crate::analysis::fixture::compared;
+        let mut analysis = compared();
+        assert!(report(&analysis, &facts()).contains("- quickest of 2: "));
+        for row in &mut analysis.comparisons {
+            row.verdict = Change::Inconclusive;
+        }
+        let text = report(&analysis, &facts());
+        assert!(!text.contains("quickest of") && text.contains("- `p2p-n10-arm-head` (N = 10)"), "{text}");
+    }
+
+    #[test]
     fn runtimes_are_compared_where_all_else_is_equal() {
         use crate::analysis::fixture::cell;
         use crate::plan::RuntimeName;

@@ -232,7 +232,9 @@ mod tests {
         assert!(text.contains("hint: the schedule") && !text.contains("End what else runs"), "{text}");
         analysis.findings = vec![finding(Invalid::NotStarted { reason: "no network".to_owned() })];
         assert!(!summary(&analysis, WIDTH).contains("hint: "), "its reason has the cure");
-        analysis.findings.push(finding(Invalid::LinesLost { lines: 1 }));
+        analysis.findings = vec![finding(Invalid::LinesLost { lines: 1 }), finding(Invalid::LinesLost { lines: 1 })];
+        let text = summary(&analysis, WIDTH);
+        assert!(text.contains("p2p-n5/1 (and 1 more): ") && text.matches("lines are missing").count() == 1, "{text}");
         assert!(summary(&analysis, WIDTH).contains("End what else runs"));
     }
 

@@ -65,7 +65,7 @@ pub async fn watch(reporter: Rc<Reporter>) {
 }
 
 /// Reports when this process stood still (it was stopped, frozen or starved), for ever: once for a long time, or once for
-/// several short ones within [`TOGETHER`]. `nodes` is how many share the host.
+/// several short ones within five seconds. `nodes` is how many share the host.
 pub async fn stay_awake(reporter: &Reporter, nodes: u32) {
     let doze = (DOZE * nodes).clamp(DOZES[0], DOZES[1]);
     let mut overslept = Overslept::default();

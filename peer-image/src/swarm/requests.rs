@@ -36,7 +36,7 @@ const ENDGAME_DEPTH: usize = 1;
 
 /// A slow uplink is left to carry acknowledgements of what comes for so long, milliseconds: they wait in its queue, before
 /// every request and every block, and a fast neighbour brings more than such a link acknowledges.
-const ACKNOWLEDGED_IN: u64 = 600;
+const ACKNOWLEDGED_IN: u64 = 800;
 /// Bytes of the file that a byte of acknowledgement stands for: one of 66 bytes for every second segment of 1,448.
 const ACKNOWLEDGED_BY_A_BYTE: u64 = 2 * 1448 / 66;
 

@@ -526,6 +526,46 @@ mod tests {
         Night { version: VERSION, run: run.to_owned(), cells, ..Night::default() }
     }
 
+    /// Stored runs and baselines are found by digests of the JSON of settings and trials: a field that is renamed, moved or
+    /// added without `skip_serializing_if` would make each of them another experiment.
+    #[test]
+    fn what_was_stored_is_the_same_experiment_in_the_next_build() {
+        let text = "\
+name: pinned
+question: Is it the same?
+architecture: [client-server, p2p]
+file: { size: 8 MiB, piece: 64 KiB }
+server: { up: 30 mbit, down: 30 mbit }
+links: { up: 2 mbit, down: { lognormal: { median: 30 mbit, sigma: 0.5 } } }
+classes:
+  honest: { count: 3 }
+  riders: { count: 2, behaviour: free-rider, on_complete: { linger: { exponential: { mean: 30 s } } } }
+arrivals: { poisson: { every: 2 s } }
+give_up: 50 s
+churn:
+  session: { weibull: { shape: 0.5, scale: 60 s } }
+  leave: { graceful: 40 %, crash: 30 %, freeze: 20 %, cut_off: 10 % }
+  rejoin: { after: 5 s, share: 50 %, keeps: nothing, again: true }
+events:
+  cut: { at: 10 s, who: riders, what: cut-off, for: 5 s }
+  slow: { at: 20 s, who: server, links: { up: 10 mbit, down: 5 mbit }, for: 5 s }
+timeout: 1 min
+arms:
+  base: {}
+  random: { policy: { picker: random, super_seeding: true } }
+thresholds: { distribution_time: [ratio p(95) <= 1.25, max < 40 s], duplicates: max < 5 % }
+assert: all_completed
+compare: { max_worse: 5 % }
+";
+        let plan = crate::plan::plan(&crate::spec::parse("pinned.yaml", text).unwrap_or_else(|why| panic!("{why}")));
+        let out = tempfile::tempdir().unwrap();
+        let facts = Facts::from([("engine.kernel".to_owned(), "6.1".to_owned())]);
+        let manifest = results::create(out.path(), text, &plan, facts.clone()).unwrap().manifest;
+        let keys: Vec<String> =
+            (plan.turns().take(3)).map(|(_, cell, trial)| results::key(cell, trial, &facts)).collect();
+        insta::assert_debug_snapshot!((identity(&plan, &manifest, Some("lab")).plan, keys, settings(&plan)));
+    }
+
     #[test]
     fn a_baseline_gates_only_once_it_is_promoted_and_stays_while_it_does() {
         let (_dir, store) = store();

@@ -359,6 +359,19 @@ fn exact_decimal(value: u64, factor: u64) -> Option<String> {
     Some(if fraction.is_empty() { whole.to_string() } else { format!("{whole}.{fraction}") })
 }
 
+/// Nanoseconds to seconds.
+#[must_use]
+pub fn seconds(nanoseconds: u64) -> f64 {
+    std::time::Duration::from_nanos(nanoseconds).as_secs_f64()
+}
+
+/// Parts of [`WHOLE`] to a fraction of 1.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "a thousand million parts fit a double exactly")]
+pub fn fraction(parts: u64) -> f64 {
+    parts as f64 / WHOLE as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,7 +20,7 @@ use crate::quantity::show_rate;
 use crate::spec::Spec;
 
 // What a plan's reader needs to name without knowing the stage before it.
-pub use crate::spec::check::ARM;
+pub use crate::spec::ARM;
 pub use crate::spec::{
     Absence, Architecture, Arrivals, Class, Client, Distribution, Fate, Gate, How, Incident, Keeps, LinkSpread, Order,
     RESTART, RuntimeName, Settings, Validity, gate, trace,

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::io;
 
-use super::values::is_control;
-
 /// A place in a file, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
@@ -112,4 +110,14 @@ impl fmt::Display for Lines<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a character is a command to whatever shows it: a control character, or one that turns the direction of writing.
+pub(super) fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The words as a message shows them.
+pub(super) fn listed(words: &[&str]) -> String {
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }

@@ -1,6 +1,6 @@
 //! The JSON Schema of an experiment file, for editors: which keys there are, what they mean, what one value looks like.
 //!
-//! It is looser than [`check`](super::check), which alone decides: sums, ranges between keys and units' sizes are beyond
+//! It is looser than the reading of a file, which alone decides: sums, ranges between keys and units' sizes are beyond
 //! a schema. Tests hold it to the keys that the check knows and to the experiments of this repository.
 
 use serde_json::{Value, json};
@@ -262,7 +262,7 @@ mod tests {
             keys.sort();
             keys
         };
-        assert_eq!(keys(&schema["properties"]), sorted(&super::super::check::KEYS));
-        assert_eq!(keys(&schema["properties"]["validity"]["properties"]), sorted(&super::super::validity::KEYS));
+        assert_eq!(keys(&schema["properties"]), sorted(&super::super::read::keys::KEYS));
+        assert_eq!(keys(&schema["properties"]["validity"]["properties"]), sorted(&super::super::read::validity::KEYS));
     }
 }

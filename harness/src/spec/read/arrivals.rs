@@ -1,49 +1,11 @@
 //! When peers come, as the file has it.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use super::churn::seconds;
-use super::file::Value;
-use super::reader::{Fault, Section, View, listed};
+use super::document::Value;
+use super::reader::{Fault, Section, View};
 use super::values;
-
-/// When peers arrive, by their number. Times are seconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Arrivals {
-    /// All at the common start: a flash crowd.
-    #[default]
-    AtOnce,
-    /// A Poisson process: gaps are exponential with that mean, 1/λ.
-    Poisson {
-        /// Mean gap, seconds.
-        every: f64,
-    },
-    /// One after the other at equal distances, the first at the common start.
-    Stagger {
-        /// Distance, seconds.
-        every: f64,
-    },
-    /// Each at a moment of its own, uniform from the common start on.
-    Uniform {
-        /// Until when, seconds.
-        within: f64,
-    },
-    /// So many at once, again and again, the first at the common start.
-    Waves {
-        /// How many.
-        size: u32,
-        /// Distance, seconds.
-        every: f64,
-    },
-    /// A Poisson process whose rate decays as e^(−t/τ), given how many come in all: each arrives at an exponential time
-    /// of its own (Guo et al., IMC 2005, found torrents' request rates to fall so).
-    Decaying {
-        /// τ, seconds.
-        mean: f64,
-    },
-}
+use crate::quantity::seconds;
+use crate::spec::error::listed;
+use crate::spec::model::Arrivals;
 
 const KINDS: [&str; 5] = ["poisson", "stagger", "uniform", "waves", "decaying"];
 

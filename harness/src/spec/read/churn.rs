@@ -1,12 +1,13 @@
 //! Who comes and goes, as the file has it.
 
-use super::distribution::{self, Distribution, TIME};
-use super::fate::Keeps;
-use super::file::Value;
-use super::reader::{Fault, Section, View};
-use super::{Churn, Rejoin, values};
-use crate::quantity::{WHOLE, show_share, show_time};
 use peer_image::node::Storage;
+
+use super::distribution::{self, TIME};
+use super::document::Value;
+use super::reader::{Fault, Section, View, kept_in_memory};
+use super::values;
+use crate::quantity::{WHOLE, fraction, seconds, show_share, show_time};
+use crate::spec::model::{Churn, Distribution, Keeps, Rejoin};
 
 /// Most departures of a trial, by the median cycle: more than any runtime could carry out, and a plan holds them all.
 const DEPARTURES_MAX: f64 = 100_000.0;
@@ -154,21 +155,4 @@ fn rejoin<'a>(
         view.fault(&section, "keeps", kept_in_memory());
     }
     Some(Some(Rejoin { after: after?, share: fraction(share), keeps: keeps?, again }))
-}
-
-/// Pieces cannot be kept where they end with their process.
-pub(super) fn kept_in_memory() -> Fault {
-    Fault::new("`pieces` in memory end with the process that holds them")
-        .hint("`storage: none` or `storage: disk`, or `keeps: nothing`")
-}
-
-/// Nanoseconds to seconds.
-pub(super) fn seconds(nanoseconds: u64) -> f64 {
-    std::time::Duration::from_nanos(nanoseconds).as_secs_f64()
-}
-
-/// Parts of [`WHOLE`] to a fraction of 1.
-#[expect(clippy::cast_precision_loss, reason = "a thousand million parts fit a double exactly")]
-pub(super) fn fraction(parts: u64) -> f64 {
-    parts as f64 / WHOLE as f64
 }

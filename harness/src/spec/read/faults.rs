@@ -3,16 +3,14 @@
 
 use peer_image::node::{Link, Storage};
 
-use super::Class;
-use super::churn::fraction;
-use super::fate::{HOWS, Incident, Keeps, What, Who};
-use super::file::Value;
-use super::reader::{Fault, Section, View, listed};
+use super::document::Value;
+use super::keys::EVERYBODY;
+use super::reader::{Fault, Section, View, kept_in_memory};
 use super::values;
-use crate::quantity::show_time;
+use crate::quantity::{fraction, show_time};
+use crate::spec::error::listed;
+use crate::spec::model::{Class, HOWS, How, Incident, Keeps, What, Who};
 
-/// Words of `who` that are no class.
-pub(super) const EVERYBODY: [&str; 4] = ["server", "tracker", "peers", "all"];
 const WHAT: &str = "`what`: `leave`, `crash`, `freeze` or `cut-off`; or `links: { up: 1 mbit, down: 8 mbit }`";
 
 /// The incidents of the file, by name in the file's order.
@@ -69,7 +67,7 @@ fn incident<'a>(
             let returns = how.ends_the_process() && lasts.is_some();
             if returns && keeps == Keeps::Pieces && storage == Some(Storage::Memory) {
                 let key = if has("keeps") { "keeps" } else { "what" };
-                view.fault(event, key, super::churn::kept_in_memory());
+                view.fault(event, key, kept_in_memory());
             }
             Some(What::Go(how, keeps))
         }
@@ -86,7 +84,7 @@ fn incident<'a>(
         let fault = Fault::new(format!("`{}` is not before the timeout of `{}`", show_time(at), show_time(timeout)));
         view.fault(event, "at", fault.hint("an earlier event or a longer `timeout`"));
     }
-    if who == Who::Tracker && !matches!(what, What::Go(super::How::Leave, _)) {
+    if who == Who::Tracker && !matches!(what, What::Go(How::Leave, _)) {
         let fault = Fault::new("the tracker's node is also the trial's clock and witness, so it can only fall silent");
         view.fault(event, "who", fault.hint("`what: leave`, with `for` if it is to answer again"));
     }

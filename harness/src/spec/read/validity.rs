@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::churn::{fraction, seconds};
-use super::file::Value;
+use super::document::Value;
 use super::reader::{Fault, Section, View};
-use super::{Validity, values};
-use crate::quantity::show_time;
+use super::values;
+use crate::quantity::{fraction, seconds, show_time};
+use crate::spec::model::Validity;
 
-pub(super) const KEYS: [&str; 11] = [
+pub(in crate::spec) const KEYS: [&str; 11] = [
     "calibrate",
     "link_rate",
     "host_busy",

@@ -1,13 +1,13 @@
 //! Reading keys of a [`Document`] one by one, so that a wrong one does not hide the others.
 //!
 //! A [`View`] is the file with one level chosen for each factor. Each read gives the value or notes a [`Fault`] in
-//! [`Findings`] and gives nothing. What the keys mean together is [`super::check`]'s.
+//! [`Findings`] and gives nothing. What the keys mean together is [`super::experiment`]'s.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::error::Problem;
-use super::file::{Document, Entry, Node, NodeId, Value};
+use super::document::{Document, Entry, Node, NodeId, Value};
+use crate::spec::error::{Problem, listed};
 
 /// After so many problems the search is given up.
 pub(super) const PROBLEMS_MAX: usize = 100;
@@ -309,7 +309,8 @@ pub(super) fn meant<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
     (distance <= best.chars().count().max(3) / 3).then_some(best)
 }
 
-/// The words as a message shows them.
-pub(super) fn listed(words: &[&str]) -> String {
-    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+/// Pieces cannot be kept where they end with their process.
+pub(super) fn kept_in_memory() -> Fault {
+    Fault::new("`pieces` in memory end with the process that holds them")
+        .hint("`storage: none` or `storage: disk`, or `keeps: nothing`")
 }

@@ -9,30 +9,31 @@ use peer_image::node::{Choker, Link, PIECES_MAX, Picker, Pipeline, Policy, Stora
 
 use super::arms::{Arm, arms, placed};
 use super::arrivals::arrivals;
-use super::churn::{churn, seconds};
-use super::classes::{classes, room};
+use super::churn::churn;
 use super::client::client;
-use super::error::Problem;
+use super::document::Document;
 use super::factors::{self, CELLS_MAX};
-use super::file::Document;
-use super::gate::{PAIRS, PAIRS_MIN, gate};
-use super::incidents::incidents;
+use super::faults::incidents;
+use super::gate::gate;
+use super::keys::KEYS;
+use super::peers::classes;
 use super::reader::{Fault, Findings, Section, Varying, View};
 use super::trace::trace;
 use super::validity::validity;
-use super::{Architecture, Combination, Factor, Order, RuntimeName, Settings, Spec, values};
-use crate::quantity::show_size;
+use super::values;
+use crate::quantity::{seconds, show_size};
+use crate::spec::error::Problem;
+use crate::spec::model::gate::{PAIRS, PAIRS_MIN};
+use crate::spec::model::{ARM, Architecture, Combination, Factor, Order, RuntimeName, Settings, Spec, room};
 
 /// Congestion control unless the file names another: plain Reno (RFC 5681). CUBIC leaves slow start when its HyStart
 /// sees delay grow (RFC 9406), which on an access link that carries its own acknowledgements, on a host that is busy
 /// with a whole swarm, happens by accident: a trial's time would hang on the host's jitter.
-pub const CONGESTION: &str = "reno";
-
-/// The factor that arms are the levels of; always the last one.
-pub const ARM: &str = "arm";
+pub(crate) const CONGESTION: &str = "reno";
 
 /// The seed of an experiment that gives none: a constant, so that no result depends on an unprinted one.
-pub const SEED: u64 = 1;
+pub(crate) const SEED: u64 = 1;
+
 /// Most trials of a cell.
 const REPEATS_MAX: u32 = 1_000;
 /// How often a trial that is INVALID is run again, unless the file says otherwise, and at most.
@@ -53,43 +54,6 @@ const TIMEOUT: u64 = 600 * 1_000_000_000;
 /// Default of `start_timeout`, nanoseconds.
 const START_TIMEOUT: u64 = 60 * 1_000_000_000;
 
-/// Keys that say what results are held to, and nothing of how they are measured.
-pub(super) const GATE_KEYS: [&str; 4] = ["arms", "compare", "thresholds", "assert"];
-
-pub(super) const KEYS: [&str; 31] = [
-    "name",
-    "question",
-    "seed",
-    "repeats",
-    "warm_up",
-    "order",
-    "retries",
-    "runtime",
-    "architecture",
-    "peers",
-    "file",
-    "server",
-    "links",
-    "classes",
-    "policy",
-    "client",
-    "storage",
-    "congestion",
-    "on_complete",
-    "give_up",
-    "arrivals",
-    "churn",
-    "events",
-    "trace",
-    "timeout",
-    "start_timeout",
-    "validity",
-    "arms",
-    "compare",
-    "thresholds",
-    "assert",
-];
-
 const ARCHITECTURES: &[(&str, Architecture)] =
     &[("client-server", Architecture::ClientServer), ("p2p", Architecture::P2p)];
 const RUNTIMES: &[(&str, RuntimeName)] =
@@ -105,7 +69,7 @@ const CHOKERS: &[(&str, Choker)] =
 ///
 /// # Errors
 /// All problems in the file's order, and whether the search was given up for their number.
-pub fn check(document: &Document, directory: &Path) -> Result<Spec, (Vec<Problem>, bool)> {
+pub(crate) fn check(document: &Document, directory: &Path) -> Result<Spec, (Vec<Problem>, bool)> {
     let mut findings = Findings::default();
     let varying = factors::factors(document, &mut findings);
     let arms = arms(document, &mut findings);
@@ -281,7 +245,7 @@ fn or_default<'a, T>(
     within: &Section<'a>,
     key: &str,
     default: T,
-    parse: impl FnOnce(&super::file::Value) -> Result<T, Fault>,
+    parse: impl FnOnce(&super::document::Value) -> Result<T, Fault>,
 ) -> Option<T> {
     if within.entries.iter().any(|entry| entry.key == key) { view.read(within, key, parse) } else { Some(default) }
 }

@@ -1,6 +1,6 @@
 //! The experiment file as it was written: a tree of nodes in the file's order, duplicate keys included.
 //!
-//! The only file that names the YAML crate. It knows nothing of what keys mean; [`super::check`] gives them meaning
+//! The only file that names the YAML crate. It knows nothing of what keys mean; [`super::experiment`] gives them meaning
 //! and asks for the position of a node only where there is something to report.
 //!
 //! The crate gives positions in its errors alone. So each node and each key gets a number in the order of reading,
@@ -15,21 +15,21 @@ use serde::de::{
 };
 use serde_yaml::Deserializer as Yaml;
 
-use super::error::{Position, Problem};
+use crate::spec::error::{Position, Problem};
 
 /// Longest experiment file, bytes: far above any that a person writes, far below what could exhaust memory.
-pub const SIZE_MAX: usize = 1 << 20;
+pub(crate) const SIZE_MAX: usize = 1 << 20;
 
 /// Most nodes of a file, aliases counted each time that they are used (an alias of aliases of aliases is a bomb).
-pub const NODES_MAX: u32 = 100_000;
+pub(crate) const NODES_MAX: u32 = 100_000;
 
 /// A node or a key, by its number in the order of reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(u32);
+pub(crate) struct NodeId(u32);
 
 /// A file that was read.
 #[derive(Debug, Clone)]
-pub struct Document {
+pub(crate) struct Document {
     text: String,
     /// Its outermost node.
     pub root: Node,
@@ -37,7 +37,7 @@ pub struct Document {
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Node {
+pub(crate) struct Node {
     /// Its number.
     pub id: NodeId,
     /// What was written.
@@ -46,7 +46,7 @@ pub struct Node {
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub(crate) enum Value {
     /// Nothing, `~` or `null`.
     Empty,
     /// `true` or `false`.
@@ -65,7 +65,7 @@ pub enum Value {
 
 /// One line of a mapping.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The key's number.
     pub id: NodeId,
     /// The key.
@@ -77,7 +77,7 @@ pub struct Entry {
 impl Value {
     /// What kind of thing it is, for a message.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Empty => "nothing",
             Self::Bool(_) => "a yes or no",
@@ -90,7 +90,7 @@ impl Value {
 
     /// The text of a scalar; `None` for lists and mappings.
     #[must_use]
-    pub fn scalar(&self) -> Option<String> {
+    pub(crate) fn scalar(&self) -> Option<String> {
         match self {
             Self::Empty => Some(String::new()),
             Self::Bool(b) => Some(b.to_string()),
@@ -124,7 +124,7 @@ impl Document {
     ///
     /// # Errors
     /// If it is too large, is not YAML, holds no document or several, or its outermost node is no mapping.
-    pub fn read(text: &str) -> Result<Self, Problem> {
+    pub(crate) fn read(text: &str) -> Result<Self, Problem> {
         // Some editors begin a file with a byte order mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if text.len() > SIZE_MAX {
@@ -180,7 +180,7 @@ impl Document {
 
     /// Where a node or a key stands in the file; of an alias, where its anchor stands. Reads the text again.
     #[must_use]
-    pub fn position(&self, id: NodeId) -> Option<Position> {
+    pub(crate) fn position(&self, id: NodeId) -> Option<Position> {
         let first = Yaml::from_str(&self.text).next()?;
         let error = Reader { count: &Cell::new(0), target: Some(id) }.deserialize(first).err()?;
         position_of(&error)

@@ -2,15 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::check::GATE_KEYS;
-use super::file::{Document, Node, Value};
+use super::document::{Document, Node, Value};
+use super::keys::{CONSTANT, GATE_KEYS};
 use super::reader::{Fault, Findings, Varying};
 
 /// Most cells of an experiment.
 pub(super) const CELLS_MAX: usize = 10_000;
-
-/// Keys that describe the experiment as a whole.
-pub(super) const CONSTANT: [&str; 7] = ["name", "question", "seed", "repeats", "warm_up", "order", "retries"];
 
 /// Every list of the file as a factor, in the file's order. Those that cannot be one are noted and left out.
 pub(super) fn factors<'a>(document: &'a Document, findings: &mut Findings) -> Vec<Varying<'a>> {

@@ -2,18 +2,13 @@
 
 use peer_image::node::{Behaviour, Link, OnComplete};
 
-use super::distribution::{self, Distribution, RATE, TIME};
-use super::file::Value;
+use super::distribution::{self, RATE, TIME};
+use super::document::Value;
+use super::keys::EVERYBODY;
 use super::reader::{Fault, Section, View};
 use super::values;
-use super::{Class, LinkSpread, RuntimeName};
 use crate::quantity::{WHOLE, show_share};
-
-/// Most peers of a trial in containers. A Linux bridge has at most 1,024 ports; with tracker and server this leaves some
-/// over.
-pub(super) const PEERS_ON_A_BRIDGE: u32 = 998;
-/// Most peers of a trial in namespaces: more than one machine has room for.
-pub(super) const PEERS_MAX: u32 = 10_000;
+use crate::spec::model::{Class, Distribution, LinkSpread, PEERS_MAX, PEERS_ON_A_BRIDGE, whole_bytes, whole_kilobits};
 
 const BEHAVIOURS: &[(&str, Behaviour)] =
     &[("honest", Behaviour::Honest), ("corrupting", Behaviour::Corrupting), ("free-rider", Behaviour::FreeRider)];
@@ -31,15 +26,6 @@ fn peers(most: u32) -> impl Fn(&Value) -> Result<u32, Fault> + Copy {
         Value::Integer(n) if *n > i128::from(most) => Err(too_many(*n, most)),
         Value::Integer(n) if *n < 1 => Err(Fault::new(format!("`{n}` peers")).hint(format!("from 1 to {most} peers"))),
         other => values::whole(other, 1..=most),
-    }
-}
-
-/// How many peers a runtime has room for. Without a word of the file it may be Docker.
-#[must_use]
-pub fn room(runtime: RuntimeName) -> u32 {
-    match runtime {
-        RuntimeName::Netns => PEERS_MAX,
-        RuntimeName::Auto | RuntimeName::Docker => PEERS_ON_A_BRIDGE,
     }
 }
 
@@ -85,7 +71,7 @@ pub(super) fn classes<'a>(view: &mut View<'a, '_>, root: &Section<'a>, most: u32
             let fault = Fault::new(format!("`{}` cannot name a class", entry.key)).hint("1 to 48 of a-z, 0-9 and `-`");
             view.findings.add(entry.id, &section.path_of(&entry.key), fault);
         }
-        if super::incidents::EVERYBODY.contains(&entry.key.as_str()) {
+        if EVERYBODY.contains(&entry.key.as_str()) {
             let fault = Fault::new(format!("`{}` means somebody else in `events`", entry.key)).hint("another name");
             view.findings.add(entry.id, &section.path_of(&entry.key), fault);
         }
@@ -127,19 +113,6 @@ fn rate<'a>(view: &mut View<'a, '_>, within: &Section<'a>, key: &str) -> Option<
         Distribution::Fixed { after } => Some((whole_bytes(after), None)),
         spread => Some((whole_kilobits(spread.median()), Some(spread))),
     }
-}
-
-/// A rate that was drawn: whole kilobits, which are whole bytes, so that people can read it.
-#[must_use]
-pub(crate) fn whole_kilobits(bits: f64) -> u64 {
-    whole_bytes((bits / 1_000.0).round() * 1_000.0)
-}
-
-/// A rate as the kernel takes it: whole bytes per second, at least the lowest that is shaped.
-fn whole_bytes(bits: f64) -> u64 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what is shaped")]
-    let whole = bits.clamp(values::RATE_MIN as f64, values::RATE_MAX as f64) as u64;
-    whole / 8 * 8
 }
 
 /// What peers do that is not their link: once they have the file, and if they wait too long for it.

@@ -3,12 +3,11 @@
 
 use std::ops::RangeInclusive;
 
-use super::check::GATE_KEYS;
-use super::error::Problem;
-use super::factors::CONSTANT;
-use super::file::{Document, Entry, Node, NodeId, Value};
+use super::document::{Document, Entry, Node, NodeId, Value};
+use super::keys::{CONSTANT, GATE_KEYS};
 use super::reader::{Fault, Findings};
 use super::values;
+use crate::spec::error::Problem;
 
 /// Most arms.
 const ARMS_MAX: usize = 10;

@@ -1,40 +1,12 @@
 //! Which program peers and server run, as the file has it: our own agent unless it says otherwise.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use super::file::Value;
+use super::document::Value;
 use super::reader::{Fault, Section, View};
-use super::{RuntimeName, values};
+use super::values;
+use crate::spec::model::{Client, RuntimeName};
 
 /// Longest reference of an image, characters.
 const IMAGE_MAX: usize = 255;
-
-/// Which program peers and server run: another build of the agent. Nothing in it is our own.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub struct Client {
-    /// An image that the engine has; empty for none.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub image: String,
-    /// The program and its arguments: in the image if there is one, else a file of this machine.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub command: Vec<String>,
-}
-
-impl Client {
-    /// Whether it is our own.
-    #[must_use]
-    pub fn is_own(&self) -> bool {
-        self.image.is_empty() && self.command.is_empty()
-    }
-
-    /// What it is called in a report.
-    #[must_use]
-    pub fn label(&self) -> String {
-        let parts = std::iter::once(&self.image).chain(&self.command).filter(|part| !part.is_empty());
-        parts.map(String::as_str).collect::<Vec<_>>().join(" ")
-    }
-}
 
 /// The client section: our own if there is none; nothing if, noted, something is wrong.
 pub(super) fn client<'a>(view: &mut View<'a, '_>, root: &Section<'a>, runtime: Option<RuntimeName>) -> Option<Client> {

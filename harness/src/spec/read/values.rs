@@ -4,18 +4,14 @@ use std::ops::RangeInclusive;
 
 use peer_image::node::{OnComplete, Pipeline};
 
-use super::file::Value;
-use super::reader::{Fault, listed, meant};
+use super::document::Value;
+use super::reader::{Fault, meant};
 use crate::quantity::{self, QuantityError};
+use crate::spec::error::{is_control, listed};
+use crate::spec::model::{RATE_MAX, RATE_MIN};
 
 /// Most blocks that may be outstanding at one neighbour.
 const PIPELINE_MAX: u32 = 1_000;
-
-/// Lowest rate that is shaped, bit/s: below it a single full frame takes more than ten seconds.
-pub(super) const RATE_MIN: u64 = 1_000;
-
-/// Highest rate that is shaped, bit/s.
-pub(super) const RATE_MAX: u64 = 100_000_000_000;
 
 /// Longest text, characters.
 const TEXT_MAX: usize = 1_000;
@@ -127,11 +123,6 @@ pub(super) fn text(value: &Value) -> Result<String, Fault> {
         }
         other => Err(misplaced(other, "text", "some words")),
     }
-}
-
-/// Whether a character is a command to whatever shows it: a control character, or one that turns the direction of writing.
-pub(super) fn is_control(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A name that is fit for a directory and a label.

@@ -1,7 +1,6 @@
 //! Where trials run: in containers, in namespaces, or each cell where its file says.
 
 use std::collections::BTreeSet;
-
 use tokio::sync::watch;
 
 use super::results::Facts;

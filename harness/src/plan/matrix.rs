@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use peer_image::node::FileSpec;
 use peer_image::seeds;
 
-use super::{Cell, Plan, Trial, Turn, VERSION, schedule, topology};
+use super::{Cell, Plan, Trial, Turn, VERSION, nodes, schedule};
 use crate::spec::{Order, Settings, Spec};
 
 /// Longest cell id, bytes: a directory's name is at most 255, and a line of a report far shorter.
@@ -74,7 +74,7 @@ fn order(spec: &Spec, cells: &[Cell]) -> Vec<Turn> {
 /// fate (common random numbers), so that a difference between cells is not one of luck.
 fn trial(spec: &Spec, settings: &Settings, repeat: u32) -> Trial {
     let seed = seeds::derive(spec.seed, &repeat.to_string());
-    let mut nodes = topology::nodes(settings, seed);
+    let mut nodes = nodes::nodes(settings, seed);
     let fates = schedule::fates(settings, seed, &nodes);
     schedule::mark(settings, seed, &mut nodes, &fates.of);
     let schedule = schedule::events(settings, seed, &nodes, &fates.of);
@@ -131,6 +131,12 @@ fn slug(text: &str) -> String {
         .chars()
         .filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-'))
         .collect()
+}
+
+/// What a spec comes to. Pure: the same spec gives an equal plan.
+#[must_use]
+pub fn plan(spec: &Spec) -> Plan {
+    expand(spec)
 }
 
 #[cfg(test)]

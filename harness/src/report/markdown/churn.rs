@@ -1,11 +1,13 @@
 //! Who came, stayed and went: the schedule and what came of it, downloads from a peer's own arrival, and what theory other
 //! than the bound says.
 
-use super::{Page, SHOWN, attempt, milliseconds, more, number};
+use super::page::{SHOWN, attempt, milliseconds, more};
+use super::{Page, number};
 use crate::analysis::metrics::{ChurnRow, ChurnStatus, PeerOutcome, TrialRow, Verdict};
 use crate::analysis::summary::Analysis;
 use crate::analysis::theory::TheoryRow;
-use crate::report::{POPULATION, svg};
+use crate::report::facts::POPULATION;
+use crate::report::svg;
 
 /// Planned arrivals, departures, returns and changes of links.
 pub(super) fn churn(page: &mut Page, analysis: &Analysis) {

@@ -4,7 +4,8 @@ use super::{Page, escaped};
 use crate::analysis::checks::{Check, CheckRow, apart};
 use crate::analysis::compare::{Change, ComparisonRow};
 use crate::analysis::summary::Analysis;
-use crate::report::{HISTORY, RATIOS, svg};
+use crate::report::facts::{HISTORY, RATIOS};
+use crate::report::svg;
 
 /// The section, if results were held to anything.
 pub(super) fn gate(page: &mut Page, analysis: &Analysis) {

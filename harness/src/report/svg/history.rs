@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kuva::render::layout::{ComputedLayout, TickFormat};
 use kuva::render::render::{Scene, TextAnchor};
 
-use super::{
+use super::canvas::{
     COLOURS, FADED, Frame, INK, KEY_Y, SMALL_SIZE, TOP, WARNING, WIDTH, axes, document, dot, heading, line, plot,
     row_name, rows_frame_of, text,
 };

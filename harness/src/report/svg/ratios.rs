@@ -4,7 +4,7 @@ use kuva::render::color::Color;
 use kuva::render::layout::TickFormat;
 use kuva::render::render::{Primitive, Scene, TextAnchor};
 
-use super::{
+use super::canvas::{
     COLOURS, FADED, Frame, INK, KEY_Y, SMALL_SIZE, TOP, WARNING, WIDTH, axes, document, heading, line, plot, row_name,
     rows_frame_of, square, step, text,
 };

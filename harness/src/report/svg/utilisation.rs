@@ -4,7 +4,7 @@ use kuva::render::color::Color;
 use kuva::render::layout::ComputedLayout;
 use kuva::render::render::{Primitive, Scene, TextAnchor};
 
-use super::{
+use super::canvas::{
     COLOURS, FADED, INK, KEY_Y, SMALL_SIZE, TOP, WIDTH, document, heading, line, row_name, rows_frame, rows_plot, text,
 };
 use crate::analysis::flows::UtilisationRow;

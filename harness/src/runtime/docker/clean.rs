@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::client::{Client, ClientError, Labelled};
+use super::labels::LABEL_UNTIL;
 use super::owner::{self, Owner, Standing};
-use super::{LABEL_RUN, LABEL_UNTIL, image};
+use super::{LABEL_RUN, image};
 use crate::runtime::RuntimeError;
 
 /// What was found on the engine that bears our labels.

@@ -17,8 +17,10 @@ use tokio::time::Instant;
 
 use super::client::{Client, ClientError, Container, File, Labelled, Labels};
 use super::follow::{Position, follow};
+use super::image::Program;
+use super::labels::{LABEL_DEPLOYMENT, LABEL_UNTIL};
 use super::owner::{self, Owner};
-use super::{LABEL_DEPLOYMENT, LABEL_NODE, LABEL_RUN, LABEL_TRIAL, LABEL_UNTIL, Program, room};
+use super::{LABEL_NODE, LABEL_RUN, LABEL_TRIAL};
 use crate::runtime::{Deployment, Notice, RuntimeError, Scope};
 
 /// Where a node finds what it is told, if that is too long for an argument.
@@ -382,6 +384,23 @@ fn slug(name: &str) -> String {
     name.chars().map(fit).collect()
 }
 
+/// Refuses a trial that its network has no addresses for, before a node is started.
+pub(super) fn room(subnets: &[String], nodes: u64) -> Result<(), RuntimeError> {
+    match subnets.iter().filter_map(|subnet| Some((nodes_in(subnet)?, subnet))).max() {
+        Some((room, subnet)) if room < nodes => Err(RuntimeError::Machine(format!(
+            "the engine made a network of `{subnet}`, which has room for {room}: this trial has {nodes} nodes, with tracker and \
+             server (hint: a smaller `size` in `default-address-pools` of the engine's daemon.json, or fewer peers)"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// How many nodes the network holds whose subnet ends in that `/PREFIX`.
+pub(super) fn nodes_in(subnet: &str) -> Option<u64> {
+    let prefix = subnet.rsplit_once('/')?.1.parse::<u32>().ok().filter(|prefix| (1..=32).contains(prefix))?;
+    Some((1_u64 << (32 - prefix)).saturating_sub(3))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -405,5 +424,23 @@ mod tests {
         assert_eq!(slug("p2p-n10/1"), "p2p-n10-1");
         assert_eq!(slug("20261121T040500Z-1a2b3c4d"), "20261121T040500Z-1a2b3c4d");
         assert_eq!(slug("a b:c/ä"), "a-b-c--");
+    }
+
+    #[test]
+    fn a_network_with_too_few_addresses_is_refused_with_its_size_and_the_cure() {
+        let subnets = |subnet: &str| [subnet.to_owned()];
+        assert!(room(&subnets("10.9.0.0/30"), 1).is_ok());
+        for (subnet, holds) in [("10.9.0.0/30", 1), ("10.9.0.0/29", 5), ("10.9.0.4/31", 0), ("10.9.0.4/32", 0)] {
+            let error = room(&subnets(subnet), 6).unwrap_err();
+            assert!(matches!(error, RuntimeError::Machine(_)), "{error}");
+            let error = error.to_string();
+            assert!(
+                error.contains(&format!("`{subnet}`, which has room for {holds}: this trial has 6 nodes")),
+                "{error}"
+            );
+            assert!(error.contains("default-address-pools"), "{error}");
+        }
+        // What the engine does not tell is not judged.
+        assert!(room(&[], 6).is_ok());
     }
 }

@@ -115,6 +115,15 @@ fn context(binary: &[u8]) -> Vec<u8> {
     tar.into_inner().expect("a tar in memory can be finished")
 }
 
+/// What a container runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Program {
+    /// The image's id.
+    pub(super) image: String,
+    /// What is started in it, instead of its own.
+    pub(super) entrypoint: Option<Vec<String>>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::elf::tests::elf;

@@ -1,20 +1,20 @@
 //! What the schedule has the controller do to nodes: which actions are its own, when each begins, whether it still makes
 //! sense when it is due, and what came of it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use peer_image::node::{NodeSpec, Role};
-use tokio::sync::Mutex;
+use peer_image::node::Role;
 use tokio::time::Instant;
 
-use super::clock::{Clock, nanos};
-use super::{Driver, Update, roster};
+use super::clock::nanos;
+use super::driver::Driver;
+use super::due::{Acted, Due};
+use super::{Update, roster};
 use crate::events::record::Event;
-use crate::plan::{self, Action, Actor, How, Keeps};
-use crate::runtime::{Deployment, RuntimeError};
+use crate::plan::{self, Action, Actor, How};
 
 /// Longest wait for actions that are under way when the trial ends.
 const WIND_UP: Duration = Duration::from_secs(15);
@@ -22,17 +22,6 @@ const WIND_UP: Duration = Duration::from_secs(15);
 /// takes about 0.4 s to kill a container and to start it again: who is away for less is late by the rest.
 const RETURN_LEAD: Duration = Duration::from_secs(3);
 const GOODBYE: Duration = Duration::from_millis(100);
-
-/// What the controller has still to do, in the order of the moments at which it begins.
-pub(super) type Due = VecDeque<(u64, plan::Event)>;
-
-/// What came of an action.
-pub(super) struct Acted {
-    pub(super) event: plan::Event,
-    pub(super) actual: u64,
-    pub(super) done: u64,
-    pub(super) error: Option<String>,
-}
 
 impl Driver<'_> {
     /// The actions that are the controller's, each with the moment at which it begins, ns after the common start: a node
@@ -183,31 +172,4 @@ impl Driver<'_> {
             }
         }
     }
-}
-
-/// Takes an action of the schedule and measures it.
-pub(super) async fn act<D: Deployment>(
-    deployment: &D,
-    clock: Clock,
-    go: u64,
-    spec: Option<&NodeSpec>,
-    event: plan::Event,
-    turn: Option<&Mutex<()>>,
-) -> Acted {
-    // One after the other, in the order in which they were due: sessions may be shorter than what begins and ends them.
-    let _turn = match turn {
-        Some(turn) => Some(turn.lock().await),
-        None => None,
-    };
-    let actual = clock.mono().saturating_sub(go);
-    let result = match (event.action, spec) {
-        (Action::Crash, _) => deployment.kill(&event.node).await,
-        (Action::Rejoin(keeps), Some(spec)) => deployment.restart(spec, keeps == Keeps::Nothing).await,
-        (Action::Rejoin(_), None) => Err(RuntimeError::Trial(format!("no such node: `{}`", event.node))),
-        (Action::Freeze, _) => deployment.freeze(&event.node).await,
-        (Action::Thaw, _) => deployment.thaw(&event.node).await,
-        (Action::Arrive | Action::Leave | Action::CutOff | Action::Reconnect | Action::Links(_), _) => Ok(()),
-    };
-    let done = clock.mono().saturating_sub(go);
-    Acted { event, actual, done, error: result.err().map(|error| error.to_string()) }
 }

@@ -1,10 +1,12 @@
 //! How a trial takes in what is noticed of its nodes: every line into the log, its meaning into the roster, and what
 //! ends the trial out as a [`Cut`].
 
-use peer_image::event::{self as node_event, ErrorKind};
+use peer_image::event as node_event;
+use peer_image::event::ErrorKind;
 use peer_image::node::Role;
 
-use super::{Cut, Driver, Update};
+use super::Update;
+use super::driver::{Cut, Driver};
 use crate::events::record::{Event, Outcome};
 use crate::runtime::{Notice, RuntimeError};
 

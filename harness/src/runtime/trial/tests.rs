@@ -4,15 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use peer_image::event::{self as node_event, Counters, ErrorKind, Leave, Shaped};
-use peer_image::node::{Behaviour, FileSpec, Link, OnComplete, Policy, Storage};
+use futures_util::future;
+use peer_image::event as node_event;
+use peer_image::event::{Counters, ErrorKind, Leave, Shaped};
+use peer_image::node::{Behaviour, FileSpec, Gate, Link, NodeSpec, OnComplete, Policy, Role, Storage};
+use tokio::sync::{mpsc, watch};
 
-use super::*;
-use crate::events::log::Reader;
-use crate::events::record::Line;
-use crate::plan::Node;
-use crate::plan::{Architecture, Class, Keeps, Settings};
+use super::driver::run;
+use super::{Identity, Signal, Update};
+use crate::events::log::{Reader, Writer};
+use crate::events::record::{Event, Line, Outcome, Phase};
+use crate::plan::{self, Action, Architecture, Cell, Class, Keeps, Node, Settings, Trial};
+use crate::runtime::{Deployment, Notice, Runtime, RuntimeError, Scope};
 
 /// How far ahead of its own line the gate names the start, ms.
 const AHEAD: u64 = 250;

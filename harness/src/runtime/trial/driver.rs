@@ -1,15 +1,4 @@
-//! Drives one trial over any [`Runtime`]: launch, gate, schedule, completion, and always the teardown.
-//!
-//! Everything that is seen or done goes to the trial's log in the order in which it came. It judges how the trial
-//! ended, and nothing else: what the times mean is for the analysis.
-
-mod actions;
-mod clock;
-mod notices;
-mod roster;
-mod survival;
-#[cfg(test)]
-pub(super) mod tests;
+//! One trial over any runtime, from its launch to its teardown.
 
 use std::collections::BTreeMap;
 use std::pin::{Pin, pin};
@@ -21,98 +10,25 @@ use peer_image::node::{GATE_PORT, Gate, NodeSpec, Role};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use self::actions::{Acted, Due, act};
-use self::clock::{Clock, nanos, seconds};
-use self::roster::Roster;
-use self::survival::{Survival, serves_by_plan};
-use super::nodes::{node_spec, samples};
-use super::{Deployment, Notice, Runtime, RuntimeError, Scope};
+use super::clock::{Clock, nanos, seconds};
+use super::due::{Acted, Due, act};
+use super::roster::{self, Roster};
+use super::survival::{Survival, serves_by_plan};
+use super::update::{Identity, Signal, Update};
 use crate::events::log::{WriteError, Writer};
 use crate::events::record::{Event, Outcome, Phase};
 use crate::plan::{self, Action, Cell, Fate, Trial};
+use crate::runtime::node_specs::{node_spec, samples};
+use crate::runtime::{Deployment, Notice, Runtime, RuntimeError};
 
 /// Longest wait for what a node that ended at once has to say about it.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Longest wait for the ends of nodes that were asked to stop, once the runtime says that they were.
-const DRAIN: Duration = Duration::from_secs(5);
+pub(super) const DRAIN: Duration = Duration::from_secs(5);
 /// Longest that stopping or removing all nodes may take before the trial goes on without.
-const TEARDOWN: Duration = Duration::from_secs(600);
+pub(super) const TEARDOWN: Duration = Duration::from_secs(600);
 /// How often it is looked, at most, whether the file is dead.
-const LOOK: Duration = Duration::from_millis(200);
-
-/// Who asked for the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
-    /// SIGINT: Ctrl-C.
-    Interrupt,
-    /// SIGTERM, or SIGHUP: the terminal was closed.
-    Terminate,
-}
-
-/// What an onlooker may want to show while a trial runs. It follows from the log; nothing is decided by it.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Update {
-    /// A phase began.
-    Phase(Phase),
-    /// A node's process runs.
-    Started {
-        /// The node.
-        node: String,
-    },
-    /// A node is ready at the gate.
-    Ready {
-        /// The node.
-        node: String,
-    },
-    /// The gate opened.
-    Open {
-        /// Longest distribution time.
-        timeout: Duration,
-    },
-    /// A node has so many pieces.
-    Pieces {
-        /// The node.
-        node: String,
-        /// Verified pieces.
-        pieces: u32,
-    },
-    /// A node has the whole file.
-    Completed {
-        /// The node.
-        node: String,
-    },
-    /// The controller crashed a peer or brought it back.
-    Acted {
-        /// The peer.
-        node: String,
-        /// What it did.
-        action: Action,
-    },
-    /// A node's process ended.
-    Exited {
-        /// The node.
-        node: String,
-        /// Whether that was expected.
-        expected: bool,
-    },
-    /// Something that the trial goes on after.
-    Warning(String),
-    /// The trial is over, and taken down.
-    Over(Outcome),
-}
-
-/// Which attempt at which repeat of which run a trial is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// What everything that it makes is labelled with.
-    pub scope: Scope,
-    /// Which repeat, from 1; 0 is the warm-up.
-    pub repeat: u32,
-    /// Which attempt at it, from 1.
-    pub attempt: u32,
-    /// What determines the trial, hashed.
-    pub key: String,
-}
+pub(super) const LOOK: Duration = Duration::from_millis(200);
 
 /// Runs one trial and writes its log, up to its last line.
 ///
@@ -195,7 +111,7 @@ pub async fn run<R: Runtime>(
 
 /// Why a phase ended before its work was done.
 #[derive(Debug)]
-enum Cut {
+pub(super) enum Cut {
     /// The phase's deadline passed.
     Deadline,
     /// The trial is over.
@@ -205,40 +121,40 @@ enum Cut {
 }
 
 /// One trial under way.
-struct Driver<'a> {
-    cell: &'a Cell,
-    trial: &'a Trial,
-    log: &'a mut Writer,
+pub(super) struct Driver<'a> {
+    pub(super) cell: &'a Cell,
+    pub(super) trial: &'a Trial,
+    pub(super) log: &'a mut Writer,
     /// Why the log ends here, if it does.
-    log_error: Option<WriteError>,
-    observer: &'a mut (dyn FnMut(Update) + Send),
+    pub(super) log_error: Option<WriteError>,
+    pub(super) observer: &'a mut (dyn FnMut(Update) + Send),
     stop: watch::Receiver<Option<Signal>>,
     notices: mpsc::UnboundedReceiver<Notice>,
     tick: tokio::time::Interval,
-    clock: Clock,
-    roster: Roster,
-    survival: Survival,
+    pub(super) clock: Clock,
+    pub(super) roster: Roster,
+    pub(super) survival: Survival,
     /// When each node is there, by the schedule.
-    fates: BTreeMap<String, Fate>,
+    pub(super) fates: BTreeMap<String, Fate>,
     /// When it was last looked whether the file is dead.
     looked: Option<Instant>,
-    boot_id: String,
-    time_namespace: String,
+    pub(super) boot_id: String,
+    pub(super) time_namespace: String,
     /// The common start on the controller's clock, ns, once the gate opened.
-    gate: Option<u64>,
-    gate_shares_clock: bool,
+    pub(super) gate: Option<u64>,
+    pub(super) gate_shares_clock: bool,
     /// Whether the trial has ended: ends of nodes are expected, and nothing cuts what remains to be done.
-    over: bool,
+    pub(super) over: bool,
 }
 
 /// What is next in a transfer.
-enum Turn {
+pub(super) enum Turn {
     Due,
     Acted(Acted),
 }
 
 impl Driver<'_> {
-    fn note(&mut self, event: Event) {
+    pub(super) fn note(&mut self, event: Event) {
         if self.log_error.is_none() {
             self.log_error = self.log.controller(self.clock.mono(), event).err();
         }
@@ -255,7 +171,7 @@ impl Driver<'_> {
         (self.observer)(Update::Phase(phase));
     }
 
-    fn warn(&mut self, message: String) {
+    pub(super) fn warn(&mut self, message: String) {
         self.note(Event::Warning { message: message.clone() });
         (self.observer)(Update::Warning(message));
     }
@@ -287,7 +203,7 @@ impl Driver<'_> {
     }
 
     /// Waits for `work` and takes in what is noticed meanwhile.
-    async fn during<F: Future>(&mut self, work: F, deadline: Instant) -> Result<F::Output, Cut> {
+    pub(super) async fn during<F: Future>(&mut self, work: F, deadline: Instant) -> Result<F::Output, Cut> {
         let mut work = pin!(work);
         loop {
             if let Some(output) = self.wake(work.as_mut(), deadline).await? {

@@ -1,10 +1,10 @@
 //! `report.md`: the question, what was run, the answer in figures and tables, what to be wary of, and how to read
 //! and repeat it.
 
-use std::fmt::{Display, Write};
+use std::fmt::Write;
 
-use super::settings::settings;
-use super::{COMPLETIONS, Facts, OVER_N, UTILISATION};
+use super::page::{INFALLIBLE, Page, SHOWN, attempt, escaped, milliseconds, more, number, percent, plain};
+use super::{churn, gate};
 use crate::analysis::bounds::{PAYLOAD_SHARE, SEGMENT_FRAME, SEGMENT_PAYLOAD};
 use crate::analysis::compare::Change;
 use crate::analysis::metrics::{PeerOutcome, PeerRow, TrialRow};
@@ -12,15 +12,9 @@ use crate::analysis::outcome::{RunOutcome, outcome};
 use crate::analysis::summary::{Analysis, Contrast, Parity, SummaryRow};
 use crate::analysis::{distribution, findings};
 use crate::plan::Architecture;
-
-mod churn;
-mod gate;
-
-pub(super) use self::gate::verdict;
-
-/// Rows of a list that a report shows; the tables have all of them.
-const SHOWN: usize = 60;
-const INFALLIBLE: &str = "writing to a string cannot fail";
+use crate::report::Facts;
+use crate::report::facts::{COMPLETIONS, OVER_N, UTILISATION};
+use crate::report::settings::settings;
 
 /// The whole report.
 #[must_use]
@@ -47,10 +41,10 @@ pub fn report(analysis: &Analysis, facts: &Facts) -> String {
     run(&mut page, analysis, facts);
     page.line(HOW_TO_READ.trim());
     page.line(payload_note());
-    page.0.trim_end().to_owned() + "\n"
+    page.text().trim_end().to_owned() + "\n"
 }
 
-const HOW_TO_READ: &str = "
+pub(super) const HOW_TO_READ: &str = "
 ## How to read this
 
 - **Distribution time D**: from the common start of all nodes to the moment when the last peer that was to complete
@@ -79,7 +73,7 @@ const HOW_TO_READ: &str = "
 - Every column of the CSV tables is explained in `columns.json`, with its type and unit.
 ";
 
-fn payload_note() -> String {
+pub(super) fn payload_note() -> String {
     format!(
         "- **Link rate and payload rate**: a shaped link counts Ethernet frames. A full segment at MTU 1500 (IPv4, \
          TCP with timestamps) carries {SEGMENT_PAYLOAD} bytes of file in {SEGMENT_FRAME}, so {:.2} % of a link is \
@@ -90,37 +84,8 @@ fn payload_note() -> String {
     )
 }
 
-/// Text that grows by lines and tables.
-#[derive(Default)]
-pub(super) struct Page(String);
-
-impl Page {
-    /// What it holds.
-    pub(super) fn text(self) -> String {
-        self.0
-    }
-
-    /// One line.
-    pub(super) fn line(&mut self, text: impl Display) {
-        writeln!(self.0, "{text}").expect(INFALLIBLE);
-    }
-
-    /// A table; headings that begin with `>` are of numbers.
-    pub(super) fn table(&mut self, headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
-        let names: Vec<&str> = headings.iter().map(|heading| heading.trim_start_matches('>')).collect();
-        let rules: Vec<&str> = headings.iter().map(|it| if it.starts_with('>') { "---:" } else { "---" }).collect();
-        self.line(format!("| {} |", names.join(" | ")));
-        self.line(format!("| {} |", rules.join(" | ")));
-        for row in rows {
-            let fields: Vec<String> = row.iter().map(|field| escaped(field)).collect();
-            self.line(format!("| {} |", fields.join(" | ")));
-        }
-        self.line("");
-    }
-}
-
 /// The result in a sentence per architecture, for the cells of its largest N: one, or the quickest and the slowest.
-fn answer(page: &mut Page, analysis: &Analysis) {
+pub(super) fn answer(page: &mut Page, analysis: &Analysis) {
     let RunOutcome { outcome, reason } = outcome(analysis);
     page.line(format!("*{outcome}*: {}.\n", escaped(&reason)));
     let mut told = false;
@@ -155,13 +120,13 @@ fn answer(page: &mut Page, analysis: &Analysis) {
 }
 
 /// Whether some of these cells were compared with each other and it is not decided which is quicker.
-fn undecided(analysis: &Analysis, cells: &[&SummaryRow]) -> bool {
+pub(super) fn undecided(analysis: &Analysis, cells: &[&SummaryRow]) -> bool {
     let is_one = |id: &str| cells.iter().any(|cell| cell.cell == id);
     let is_open = |verdict| matches!(verdict, Change::Inconclusive | Change::NoData);
     analysis.comparisons.iter().any(|row| is_open(row.verdict) && is_one(&row.cell) && row.is_of_arms())
 }
 
-fn result(analysis: &Analysis, row: &SummaryRow) -> String {
+pub(super) fn result(analysis: &Analysis, row: &SummaryRow) -> String {
     let (time, ratio) = (number(row.distribution_time_median_s, 1), number(row.payload_ratio, 2));
     let contrast = analysis.contrasts.iter().find(|it| it.p2p == row.cell).and_then(|it| Some((it, it.measured?)));
     let contrast = contrast.map(|(it, measured)| {
@@ -174,7 +139,7 @@ fn result(analysis: &Analysis, row: &SummaryRow) -> String {
     format!("`{}` (N = {}): **{time} s**, {ratio} times the bound at payload rate{contrast}", row.cell, row.peers)
 }
 
-fn figures(page: &mut Page, analysis: &Analysis) {
+pub(super) fn figures(page: &mut Page, analysis: &Analysis) {
     if !analysis.over_n.is_empty() {
         page.line(format!("![Distribution time over the number of peers]({OVER_N})\n"));
     }
@@ -183,7 +148,7 @@ fn figures(page: &mut Page, analysis: &Analysis) {
     }
 }
 
-fn cells(page: &mut Page, analysis: &Analysis) {
+pub(super) fn cells(page: &mut Page, analysis: &Analysis) {
     page.line("## Cells\n");
     let row = |row: &SummaryRow| {
         vec![
@@ -221,12 +186,12 @@ fn cells(page: &mut Page, analysis: &Analysis) {
 }
 
 /// `8`, or `6 – 8` where repeats differ.
-fn range(least: u32, most: u32) -> String {
+pub(super) fn range(least: u32, most: u32) -> String {
     if least == most { least.to_string() } else { format!("{least} – {most}") }
 }
 
 /// Median, range, and the median's interval where there is one.
-fn measured(row: &SummaryRow) -> String {
+pub(super) fn measured(row: &SummaryRow) -> String {
     let Some(median) = row.distribution_time_median_s else { return "–".to_owned() };
     let mut text = format!("{median:.2}");
     if let (2.., Some(least), Some(most)) = (row.completed, row.distribution_time_min_s, row.distribution_time_max_s) {
@@ -238,7 +203,7 @@ fn measured(row: &SummaryRow) -> String {
     text
 }
 
-fn contrasts(page: &mut Page, analysis: &Analysis) {
+pub(super) fn contrasts(page: &mut Page, analysis: &Analysis) {
     if analysis.contrasts.is_empty() {
         return;
     }
@@ -255,7 +220,7 @@ fn contrasts(page: &mut Page, analysis: &Analysis) {
 }
 
 /// Of cells whose shares of completed peers differ the times are of different peers.
-fn different_peers(page: &mut Page, pairs: impl Iterator<Item = (String, String, Option<(f64, f64)>)>) {
+pub(super) fn different_peers(page: &mut Page, pairs: impl Iterator<Item = (String, String, Option<(f64, f64)>)>) {
     let lines: Vec<String> = pairs
         .filter_map(|(one, other, shares)| {
             let (own, others) = shares?;
@@ -268,7 +233,7 @@ fn different_peers(page: &mut Page, pairs: impl Iterator<Item = (String, String,
     }
 }
 
-fn parities(page: &mut Page, analysis: &Analysis) {
+pub(super) fn parities(page: &mut Page, analysis: &Analysis) {
     if analysis.parities.is_empty() {
         return;
     }
@@ -289,7 +254,7 @@ fn parities(page: &mut Page, analysis: &Analysis) {
 }
 
 /// The distribution of the peers' completion times, at some shares.
-fn completions(page: &mut Page, analysis: &Analysis) {
+pub(super) fn completions(page: &mut Page, analysis: &Analysis) {
     const SHARES: [f64; 6] = [0.1, 0.25, 0.5, 0.75, 0.9, 1.0];
     if analysis.distribution.is_empty() {
         return;
@@ -312,7 +277,7 @@ fn completions(page: &mut Page, analysis: &Analysis) {
 }
 
 /// What the numbers rest on: how well links kept their rates, what the host had to do, how far repeats agree.
-fn trust(page: &mut Page, analysis: &Analysis) {
+pub(super) fn trust(page: &mut Page, analysis: &Analysis) {
     let measured = analysis.summary.iter().filter(|row| row.link_error_max_share.or(row.host_busy_max_share).is_some());
     let rows: Vec<Vec<String>> = measured
         .map(|row| {
@@ -347,7 +312,7 @@ fn trust(page: &mut Page, analysis: &Analysis) {
     page.table(&headings, rows);
 }
 
-fn upload_time(page: &mut Page, analysis: &Analysis) {
+pub(super) fn upload_time(page: &mut Page, analysis: &Analysis) {
     let measured: Vec<&SummaryRow> = analysis.summary.iter().filter(|row| row.completed > 0).collect();
     if measured.is_empty() {
         return;
@@ -383,7 +348,7 @@ fn upload_time(page: &mut Page, analysis: &Analysis) {
 }
 
 /// How each class fared, where there are several.
-fn classes(page: &mut Page, analysis: &Analysis) {
+pub(super) fn classes(page: &mut Page, analysis: &Analysis) {
     let several = |cell: &str| analysis.classes.iter().filter(|row| row.cell == cell).count() > 1;
     let rows: Vec<Vec<String>> = analysis
         .classes
@@ -408,7 +373,7 @@ fn classes(page: &mut Page, analysis: &Analysis) {
     page.table(&["cell", "class", ">completed", ">median, s", ">last, s", ">gave"], rows);
 }
 
-fn incomplete(page: &mut Page, analysis: &Analysis) {
+pub(super) fn incomplete(page: &mut Page, analysis: &Analysis) {
     let standing = analysis.standing();
     let is_told = |peer: &&PeerRow| {
         peer.outcome != PeerOutcome::Completed && standing.contains(&(peer.cell.as_str(), peer.repeat, peer.attempt))
@@ -433,7 +398,7 @@ fn incomplete(page: &mut Page, analysis: &Analysis) {
     more(page, rows.len(), "`peers.csv`");
 }
 
-fn findings(page: &mut Page, analysis: &Analysis) {
+pub(super) fn findings(page: &mut Page, analysis: &Analysis) {
     page.line("## Findings\n");
     if analysis.findings.is_empty() {
         page.line(
@@ -458,22 +423,7 @@ fn findings(page: &mut Page, analysis: &Analysis) {
     more(page, sorted.len(), "the trials' `events.jsonl`");
 }
 
-fn more(page: &mut Page, rows: usize, place: &str) {
-    if let Some(more) = rows.checked_sub(SHOWN).filter(|more| *more > 0) {
-        page.line(format!("… and {more} more: see {place}.\n"));
-    }
-}
-
-/// `2`, or `2 (attempt 3)`; nothing where it is about all repeats.
-fn attempt(repeat: u32, attempt: u32) -> String {
-    match attempt {
-        0 => String::new(),
-        1 => repeat.to_string(),
-        _ => format!("{repeat} (attempt {attempt})"),
-    }
-}
-
-fn trials(page: &mut Page, analysis: &Analysis) {
+pub(super) fn trials(page: &mut Page, analysis: &Analysis) {
     page.line("## Trials\n");
     let row = |row: &TrialRow| {
         vec![
@@ -519,7 +469,7 @@ fn trials(page: &mut Page, analysis: &Analysis) {
 }
 
 /// Where, how and with what it ran.
-fn run(page: &mut Page, analysis: &Analysis, facts: &Facts) {
+pub(super) fn run(page: &mut Page, analysis: &Analysis, facts: &Facts) {
     page.line("## What was run\n");
     page.table(&["what", "value"], facts.rows.iter().map(|(what, value)| vec![what.clone(), value.clone()]));
     page.line("Settings, defaults too; where cells differ, all values:\n");
@@ -528,198 +478,5 @@ fn run(page: &mut Page, analysis: &Analysis, facts: &Facts) {
     if !facts.command.is_empty() {
         page.line("To repeat it, in this directory:\n");
         page.line(format!("```sh\n{}\n```\n", facts.command));
-    }
-}
-
-pub(super) fn number(value: Option<f64>, digits: usize) -> String {
-    value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
-}
-
-fn milliseconds(seconds: Option<f64>) -> String {
-    number(seconds.map(|seconds| seconds * 1e3), 1)
-}
-
-fn percent(share: Option<f64>) -> String {
-    share.map_or("–".to_owned(), |share| format!("{:.1} %", share * 100.0))
-}
-
-/// Text of a user in which nothing is markup.
-pub(super) fn plain(text: &str) -> String {
-    let mut plain = String::new();
-    for char in text.chars() {
-        if char.is_ascii_punctuation() && !".,;:!?()'\"%/-+=".contains(char) {
-            plain.push('\\');
-        }
-        plain.push(if char.is_control() { ' ' } else { char });
-    }
-    plain
-}
-
-/// Text that may come from a user or a node: it must not break a table or become markup.
-pub(super) fn escaped(text: &str) -> String {
-    text.replace('|', "\\|").replace('<', "&lt;").replace(['\n', '\r'], " ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::analysis::fixture::{churned, plan, textbook};
-    use crate::analysis::summary::analyse;
-
-    fn facts() -> Facts {
-        let rows = [("started", "2026-11-21T04:00:00Z"), ("engine", "Docker 20.10.5"), ("kernel", "6.18.0")];
-        Facts {
-            rows: rows.map(|(what, value)| (what.to_owned(), value.to_owned())).into(),
-            command: "harness run experiments/textbook.yaml --seed 1".to_owned(),
-            ..Facts::default()
-        }
-    }
-
-    #[test]
-    fn a_complete_run_is_reported() {
-        insta::assert_snapshot!(report(&textbook(), &facts()));
-    }
-
-    #[test]
-    fn a_churned_run_is_reported_with_who_did_not_complete_and_why() {
-        let text = report(&churned(), &facts());
-        assert!(text.contains("the time (300 s) was up; it had 99 of 128 pieces"));
-        insta::assert_snapshot!(text);
-    }
-
-    #[test]
-    fn a_run_without_results_says_so() {
-        let text = report(&analyse(&plan(Vec::new()), []), &Facts::default());
-        assert!(text.contains("No valid trial has a distribution time"));
-    }
-
-    #[test]
-    fn what_is_not_decided_is_not_ranked() {
-        use crate::analysis::fixture::compared;
-        let mut analysis = compared();
-        assert!(report(&analysis, &facts()).contains("- quickest of 2: "));
-        for row in &mut analysis.comparisons {
-            row.verdict = Change::Inconclusive;
-        }
-        let text = report(&analysis, &facts());
-        assert!(!text.contains("quickest of") && text.contains("- `p2p-n10-arm-head` (N = 10)"), "{text}");
-    }
-
-    #[test]
-    fn runtimes_are_compared_where_all_else_is_equal() {
-        use crate::analysis::fixture::cell;
-        use crate::plan::RuntimeName;
-        let on = |runtime, peers: u32| {
-            let mut cell = cell(Architecture::P2p, peers, 1);
-            cell.settings.runtime = runtime;
-            cell.levels = vec![format!("{runtime:?}").to_lowercase(), peers.to_string()];
-            cell.id = format!("p2p-n{peers}-runtime-{}", cell.levels[0]);
-            cell
-        };
-        let cells = vec![on(RuntimeName::Docker, 4), on(RuntimeName::Netns, 4), on(RuntimeName::Netns, 8)];
-        let mut plan = plan(cells);
-        plan.factors = ["runtime", "peers"].map(str::to_owned).into();
-        let mut analysis = analyse(&plan, []);
-        assert_eq!(analysis.parities.len(), 1, "{:?}", analysis.parities);
-        analysis.parities[0].medians = Some((10.0, 10.15));
-        let text = report(&analysis, &Facts::default());
-        assert!(
-            text.contains("| `p2p-n4-runtime-docker` | `p2p-n4-runtime-netns` | 10.00 | 10.15 | +1.50 % |"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn times_of_different_peers_are_told_to_be_that() {
-        use crate::analysis::conclude::measure;
-        use crate::analysis::fixture::{Log, cell};
-        use crate::plan::RuntimeName;
-        let mut cells = vec![cell(Architecture::ClientServer, 4, 1), cell(Architecture::P2p, 4, 1)];
-        let measured = |plan: &crate::plan::Plan| {
-            let of =
-                |cell: &crate::plan::Cell| measure(cell, &cell.trials[0], &Log::complete(&cell.trials[0], 60.0).lines);
-            plan.cells.iter().map(of).collect::<Vec<_>>()
-        };
-        let said = |plan: &crate::plan::Plan, completed| {
-            let mut all = measured(plan);
-            all[1].trial.completed = completed;
-            let text = report(&analyse(plan, all), &Facts::default());
-            let line = text.lines().find(|line| line.starts_with("- Not of the same peers")).map(str::to_owned);
-            (line, text.contains("(of different peers: "))
-        };
-        assert_eq!(said(&plan(cells.clone()), 4), (None, false));
-        let expected = |one: &str, other: &str| {
-            Some(format!("- Not of the same peers: in `{one}` 100.0 % of them completed, in `{other}` 75.0 %."))
-        };
-        assert_eq!(said(&plan(cells.clone()), 3), (expected("client-server-n4", "p2p-n4"), true));
-        for (cell, runtime) in cells.iter_mut().zip([RuntimeName::Docker, RuntimeName::Netns]) {
-            *cell = fixture_on(runtime);
-        }
-        let mut parity = plan(cells);
-        parity.factors = vec!["runtime".to_owned()];
-        assert_eq!(said(&parity, 4).0, None);
-        assert_eq!(said(&parity, 3).0, expected("p2p-n4-docker", "p2p-n4-netns"));
-    }
-
-    /// A cell that differs from others in its runtime alone.
-    fn fixture_on(runtime: crate::plan::RuntimeName) -> crate::plan::Cell {
-        let mut cell = crate::analysis::fixture::cell(Architecture::P2p, 4, 1);
-        cell.settings.runtime = runtime;
-        cell.levels = vec![format!("{runtime:?}").to_lowercase()];
-        cell.id = format!("p2p-n4-{}", cell.levels[0]);
-        cell
-    }
-
-    #[test]
-    fn how_many_are_to_complete_is_a_range_where_repeats_differ() {
-        let mut cell = crate::analysis::fixture::cell(Architecture::P2p, 4, 3);
-        let row = |cell: &crate::plan::Cell| {
-            let text = report(&analyse(&plan(vec![cell.clone()]), []), &Facts::default());
-            text.lines().find(|line| line.starts_with("| `p2p-n4` | 4 | ")).map(str::to_owned).unwrap_or_default()
-        };
-        assert!(row(&cell).starts_with("| `p2p-n4` | 4 | 4 | "), "{}", row(&cell));
-        cell.trials[1].nodes[2].to_complete = false;
-        assert!(row(&cell).starts_with("| `p2p-n4` | 4 | 3 – 4 | "), "{}", row(&cell));
-    }
-
-    #[test]
-    fn what_is_invalid_is_in_no_table_or_figure_of_what_was_measured() {
-        use crate::analysis::metrics::Verdict;
-        use crate::analysis::theory::TheoryRow;
-        let mut analysis = churned();
-        let theory = |repeat, measured| TheoryRow {
-            cell: analysis.trials[0].cell.clone(),
-            repeat,
-            attempt: 1,
-            theory: "a theory".to_owned(),
-            quantity: "leechers".to_owned(),
-            predicted: Some(4.0),
-            measured: Some(measured),
-            ratio: Some(measured / 4.0),
-            given: String::new(),
-        };
-        analysis.theory = vec![theory(1, 4.25), theory(2, 4.75)];
-        assert!(analysis.trials[1].repeat == 2 && report(&analysis, &Facts::default()).contains("4.75"));
-        let trial = &mut analysis.trials[1];
-        trial.verdict = Verdict::Invalid;
-        (trial.lost_bytes, trial.file_lost_at_s, trial.completion_max_s) =
-            (77_777 << 20, Some(77_777.0), Some(77_777.0));
-        (trial.churn_late_p50_s, trial.churn_late_max_s) = (Some(77.777), Some(77.777));
-        // What the report derives is the same if the INVALID attempt had left no rows, but for its row among the trials.
-        let mut without = analysis.clone();
-        without.theory.truncate(1);
-        without.churn.retain(|row| row.repeat == 1);
-        without.peers.retain(|row| row.repeat == 1);
-        without.population.retain(|row| row.repeat == 1);
-        let text = report(&analysis, &Facts::default());
-        assert!(text.contains("4.25") && !text.contains("4.75") && !text.contains("77777"), "{text}");
-        assert_eq!(text, report(&without, &Facts::default()));
-        assert_eq!(crate::report::svg::population(&analysis), crate::report::svg::population(&without));
-    }
-
-    #[test]
-    fn what_a_node_says_cannot_break_a_table() {
-        assert_eq!(plain("Is `a_b` *that* <b>\n| slow?"), "Is \\`a\\_b\\` \\*that\\* \\<b\\> \\| slow?");
-        assert_eq!(escaped("a | b\n<script>"), "a \\| b &lt;script>");
     }
 }

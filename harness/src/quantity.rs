@@ -359,6 +359,19 @@ fn exact_decimal(value: u64, factor: u64) -> Option<String> {
     Some(if fraction.is_empty() { whole.to_string() } else { format!("{whole}.{fraction}") })
 }
 
+/// A number with so many decimals; one that would show less than two of its digits shows three: 0.846 instead of 0.8, and
+/// 0.00021 instead of 0.00.
+#[must_use]
+pub fn decimal(value: f64, usual: usize) -> String {
+    let shows_two = value.abs() >= 10_f64.powi(1 - i32::try_from(usual).unwrap_or(0));
+    if value == 0.0 || !value.is_finite() || shows_two {
+        return format!("{value:.usual$}");
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to 308")]
+    let zeros = -value.abs().log10().floor() as usize;
+    format!("{value:.*}", usual.max(zeros + 2))
+}
+
 /// Nanoseconds to seconds.
 #[must_use]
 pub fn seconds(nanoseconds: u64) -> f64 {
@@ -375,6 +388,13 @@ pub fn fraction(parts: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_small_number_shows_as_many_digits_as_tell_what_it_is() {
+        let texts = [12.34, 1.0, 0.96, 0.846, 0.007_998, 0.000_21, 0.0, -0.05].map(|value| decimal(value, 1));
+        assert_eq!(texts, ["12.3", "1.0", "0.960", "0.846", "0.00800", "0.000210", "0.0", "-0.0500"]);
+        assert_eq!([0.33, 0.1, 0.04].map(|value| decimal(value, 2)), ["0.33", "0.10", "0.0400"]);
+    }
     use proptest::prelude::*;
 
     #[test]

@@ -10,6 +10,7 @@ use super::metrics::{ChurnRow, ChurnStatus, PeerRow, TrialOutcome, TrialRow, Ver
 use super::peers;
 use super::validity::Invalid;
 use crate::plan::Trial;
+use crate::quantity::decimal;
 
 /// Largest start skew that is not worth a word, seconds.
 pub const START_SKEW_S: f64 = 0.020;
@@ -278,7 +279,8 @@ impl fmt::Display for What {
                 write!(f, "{lines} lines are no events, the first from `{node}`: `{first}`")
             }
             Self::Outlier { seconds, median } => {
-                write!(f, "{seconds:.2} s is far from the cell's other times, whose median is {median:.2} s")
+                let (seconds, median) = (decimal(*seconds, 2), decimal(*median, 2));
+                write!(f, "{seconds} s is far from the cell's other times, whose median is {median} s")
             }
             Self::Scattered { cv } => write!(
                 f,

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::results::{self, ResultsError, Run};
+use super::results::{self, Manifest, ResultsError, Run};
 use super::run::Experiment;
 use crate::analysis::metrics::{Measured, Verdict};
 use crate::events::log::{ReadError, Reader};
@@ -20,18 +20,25 @@ use crate::plan::{Cell, Plan, Trial, Turn};
 pub(super) fn find(out: &Path, experiment: &Experiment) -> Result<Option<Run>, ResultsError> {
     let parent = out.join(&experiment.plan.name);
     let Ok(entries) = fs::read_dir(&parent) else { return Ok(None) };
-    let mut dirs: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    dirs.sort();
-    for dir in dirs.into_iter().rev() {
+    let runs = entries.filter_map(|entry| {
+        let dir = entry.ok()?.path();
         // What is no run, or damaged, is not what is looked for.
-        let Ok((plan, manifest)) = results::open(&dir) else { continue };
-        if plan != experiment.plan {
-            continue;
-        }
-        let Some(lock) = results::lock(&dir)? else { return Err(ResultsError::Held { path: dir }) };
-        return Ok(Some(Run { dir, manifest, resumed: true, _lock: lock }));
-    }
-    Ok(None)
+        let (plan, manifest) = results::open(&dir).ok()?;
+        (plan == experiment.plan).then_some((dir, manifest))
+    });
+    let now = jiff::Timestamp::now().to_string();
+    let Some((dir, manifest)) = runs.max_by_key(|(dir, manifest)| recency(dir, manifest, &now)) else {
+        return Ok(None);
+    };
+    let Some(lock) = results::lock(&dir)? else { return Err(ResultsError::Held { path: dir }) };
+    Ok(Some(Run { dir, manifest, resumed: true, _lock: lock }))
+}
+
+/// How recent a run is, to be compared: by its beginning, and among those of one second by the number in its name. A run that
+/// begins in the future was made while the clock was wrong, and is older than all others for what is known of it.
+fn recency(dir: &Path, manifest: &Manifest, now: &str) -> (bool, String, usize, PathBuf) {
+    let begun = manifest.started.as_str() <= now;
+    (begun, manifest.started.clone(), dir.as_os_str().len(), dir.to_owned())
 }
 
 /// What stands of a trial.
@@ -111,4 +118,25 @@ fn set_aside(dir: &Path) -> Result<(), ResultsError> {
         }
     }
     unreachable!("the loop ends by itself")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_run_is_the_last_that_began_until_now() {
+        let run = |name: &str, started: &str| {
+            (PathBuf::from(name), Manifest { started: started.to_owned(), ..Manifest::default() })
+        };
+        let runs = [
+            run("a-2", "2026-11-20T00:00:00Z"),
+            run("a-10", "2026-11-20T00:00:00Z"),
+            run("z", "2026-11-19T00:00:00Z"),
+            run("b", "2027-01-01T00:00:00Z"),
+        ];
+        let now = "2026-11-28T06:48:52.5Z";
+        let latest = runs.iter().max_by_key(|(dir, manifest)| recency(dir, manifest, now)).unwrap();
+        assert_eq!(latest.0, Path::new("a-10"), "`b` began while the clock was wrong");
+    }
 }

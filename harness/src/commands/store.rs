@@ -227,9 +227,13 @@ impl Store {
         Ok(history)
     }
 
-    /// Adds a night.
+    /// Adds a night, unless it is there already: a run that was resumed with nothing left to run.
     pub(super) fn remember(&self, night: &Night) -> Result<(), StoreError> {
-        append(&self.dir.join("history.jsonl"), &Night { settings: BTreeMap::new(), ..night.clone() })
+        let night = Night { settings: BTreeMap::new(), ..night.clone() };
+        if self.history()?.lines.contains(&night) {
+            return Ok(());
+        }
+        append(&self.dir.join("history.jsonl"), &night)
     }
 
     /// Known regressions.
@@ -726,7 +730,10 @@ compare: { max_worse: 5 % }
         text.push_str("{\"version\":1,\"run\":\n{\"version\":99}\n{\"version\":1,\"identi");
         fs::write(&path, text).unwrap();
         store.remember(&a_night("b")).unwrap();
+        let lines = || fs::read_to_string(&path).unwrap().lines().count();
+        let before = lines();
         store.remember(&a_night("b")).unwrap();
+        assert_eq!(lines(), before, "a run that was resumed with nothing left to run");
         let history = store.history().unwrap();
         assert_eq!(history.lines.iter().map(|night| night.run.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(history.unreadable.len(), 3, "{:?}", history.unreadable);

@@ -11,7 +11,7 @@ use peer_image::node::{Behaviour, OnComplete, Role, carries_in, tried_for};
 use super::settings::time;
 use crate::plan::schedule::{Struck, struck};
 use crate::plan::{Action, Architecture, Cell, How, Node, Plan, RESTART, RuntimeName, Trial};
-use crate::quantity::{show_rate, show_size, show_time};
+use crate::quantity::{decimal, show_rate, show_size, show_time};
 
 /// Columns that the text keeps to, except where a single name is longer.
 const COLUMNS: usize = 100;
@@ -158,8 +158,8 @@ fn table(plan: &Plan, estimates: &[CellEstimate]) -> Vec<String> {
             id,
             &cell.settings.peers().to_string(),
             &show_size(cell.settings.size),
-            &format!("{:.1} s", estimate.bound_seconds),
-            &format!("{:.1} s", estimate.payload_bound_seconds),
+            &format!("{} s", decimal(estimate.bound_seconds, 1)),
+            &format!("{} s", decimal(estimate.payload_bound_seconds, 1)),
             &estimate.binding,
             &time(cell.settings.timeout),
         ));
@@ -339,10 +339,10 @@ fn warnings(plan: &Plan, estimates: &[CellEstimate]) -> Vec<String> {
     for (cell, estimate) in plan.cells.iter().zip(estimates) {
         if estimate.payload_bound_seconds >= cell.settings.timeout {
             warnings.push(format!(
-                "warning: {}: the timeout of {} is below the {:.1} s that the links need at least (hint: a longer `timeout`)",
+                "warning: {}: the timeout of {} is below the {} s that the links need at least (hint: a longer `timeout`)",
                 cell.id,
                 time(cell.settings.timeout),
-                estimate.payload_bound_seconds,
+                decimal(estimate.payload_bound_seconds, 1),
             ));
         }
         warnings.extend(slow_start(cell));
@@ -362,10 +362,10 @@ fn warnings(plan: &Plan, estimates: &[CellEstimate]) -> Vec<String> {
         };
         if let Some(trial) = cell.trials.first().filter(|trial| hasty(trial) > 0) {
             warnings.push(format!(
-                "warning: {}: {} of those who are to complete give up before the {:.1} s that all of them need at least",
+                "warning: {}: {} of those who are to complete give up before the {} s that all of them need at least",
                 cell.id,
                 hasty(trial),
-                estimate.payload_bound_seconds,
+                decimal(estimate.payload_bound_seconds, 1),
             ));
         }
         for trial in &cell.trials {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::terminal::WIDTH;
+use crate::quantity::decimal;
 
 /// Time between plain lines while nothing else is to be told.
 const EVERY: Duration = Duration::from_secs(10);
@@ -210,7 +211,7 @@ impl State {
     fn ended(&self, distribution_time: Option<f64>, now: Duration) -> String {
         let wall = now.saturating_sub(self.trial_began).as_secs_f64();
         match distribution_time {
-            Some(time) => format!("{}: distributed in {time:.2} s ({wall:.0} s in all)", self.trial),
+            Some(time) => format!("{}: distributed in {} s ({wall:.0} s in all)", self.trial, decimal(time, 2)),
             None => format!("{}: no distribution time ({wall:.0} s in all)", self.trial),
         }
     }

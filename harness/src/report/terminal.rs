@@ -9,6 +9,7 @@ use crate::analysis::findings::{Severity, What, told_once};
 use crate::analysis::outcome::outcome;
 use crate::analysis::summary::{Analysis, SummaryRow};
 use crate::analysis::validity::Invalid;
+use crate::quantity::decimal;
 
 /// Columns that everything fits into; usual tables fit into 80.
 pub const WIDTH: usize = 100;
@@ -143,9 +144,9 @@ fn table(rows: &[SummaryRow]) -> String {
 fn measured(row: &SummaryRow) -> String {
     match (row.distribution_time_median_s, row.distribution_time_min_s, row.distribution_time_max_s) {
         (Some(median), Some(least), Some(most)) if row.completed > 1 => {
-            format!("{median:.1} [{least:.1}–{most:.1}]")
+            format!("{} [{}–{}]", decimal(median, 1), decimal(least, 1), decimal(most, 1))
         }
-        (Some(median), ..) => format!("{median:.1}"),
+        (Some(median), ..) => decimal(median, 1),
         _ => "–".to_owned(),
     }
 }
@@ -169,7 +170,7 @@ fn verdict(row: &SummaryRow) -> String {
 }
 
 fn number(value: Option<f64>, digits: usize) -> String {
-    value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
+    value.map_or("–".to_owned(), |value| decimal(value, digits))
 }
 
 /// Broken between words, further lines indented; a word that is longer than a line stays whole on its own.

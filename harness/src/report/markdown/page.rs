@@ -2,6 +2,8 @@
 
 use std::fmt::{Display, Write};
 
+use crate::quantity::decimal;
+
 /// Rows of a list that a report shows; the tables have all of them.
 pub(super) const SHOWN: usize = 60;
 pub(super) const INFALLIBLE: &str = "writing to a string cannot fail";
@@ -51,7 +53,7 @@ pub(super) fn attempt(repeat: u32, attempt: u32) -> String {
 }
 
 pub(in crate::report) fn number(value: Option<f64>, digits: usize) -> String {
-    value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
+    value.map_or("–".to_owned(), |value| decimal(value, digits))
 }
 
 pub(super) fn milliseconds(seconds: Option<f64>) -> String {

@@ -12,6 +12,7 @@ use crate::analysis::outcome::{RunOutcome, outcome};
 use crate::analysis::summary::{Analysis, Contrast, Parity, SummaryRow};
 use crate::analysis::{distribution, findings};
 use crate::plan::Architecture;
+use crate::quantity::decimal;
 use crate::report::Facts;
 use crate::report::facts::{COMPLETIONS, OVER_N, UTILISATION};
 use crate::report::settings::settings;
@@ -193,12 +194,12 @@ pub(super) fn range(least: u32, most: u32) -> String {
 /// Median, range, and the median's interval where there is one.
 pub(super) fn measured(row: &SummaryRow) -> String {
     let Some(median) = row.distribution_time_median_s else { return "–".to_owned() };
-    let mut text = format!("{median:.2}");
+    let mut text = decimal(median, 2);
     if let (2.., Some(least), Some(most)) = (row.completed, row.distribution_time_min_s, row.distribution_time_max_s) {
-        write!(text, " [{least:.2} – {most:.2}]").expect(INFALLIBLE);
+        write!(text, " [{} – {}]", decimal(least, 2), decimal(most, 2)).expect(INFALLIBLE);
     }
     if let (Some(low), Some(high)) = (row.distribution_time_low_s, row.distribution_time_high_s) {
-        write!(text, ", 95 %: {low:.2} – {high:.2}").expect(INFALLIBLE);
+        write!(text, ", 95 %: {} – {}", decimal(low, 2), decimal(high, 2)).expect(INFALLIBLE);
     }
     text
 }

@@ -141,6 +141,8 @@ pub(super) fn context(
             // Another user's is none of ours, as where there is none.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => Ok(None),
             Err(error) => Err(refused(format!("cannot be read: {error}"))),
+            // What a tool made and never wrote to, as the `docker` command takes it.
+            Ok(text) if text.trim().is_empty() => Ok(None),
             Ok(text) => match serde_json::from_str::<Config>(&text) {
                 Ok(config) => Ok(Some(config.current_context)),
                 Err(error) => Err(refused(format!("is damaged: {error}"))),
@@ -330,6 +332,9 @@ mod tests {
 
     #[test]
     fn a_configuration_that_may_name_a_context_is_not_passed_over() {
+        // What a tool made and never wrote to.
+        let empty = [("/h/.docker/config.json", " \n")];
+        assert_eq!(parse_with(&[("HOME", "/h")], &empty).unwrap(), parse_with(&[], &[]).unwrap());
         let damaged = [("/h/.docker/config.json", r#"{"currentContext":"#)];
         let why = parse_with(&[("HOME", "/h")], &damaged).unwrap_err().to_string();
         assert!(why.starts_with("`/h/.docker/config.json` is damaged: ") && why.contains("DOCKER_HOST"), "{why}");

@@ -45,7 +45,12 @@ impl From<bollard::errors::Error> for Fault {
         use bollard::errors::Error as E;
         match error {
             E::DockerResponseServerError { status_code, message } => {
-                Self { status: Some(status_code), message: message.trim_end().to_owned(), io: None }
+                let message = match message.trim_end() {
+                    // A proxy, or another server than an engine.
+                    "" => format!("HTTP status {status_code} without a word"),
+                    message => message.to_owned(),
+                };
+                Self { status: Some(status_code), message, io: None }
             }
             E::DockerStreamError { error } => Self { status: None, message: error.trim_end().to_owned(), io: None },
             E::SocketNotFoundError(_) => Self {
@@ -79,7 +84,7 @@ impl From<bollard::errors::Error> for Fault {
 /// A verb failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ClientError {
-    #[error("no answer from the engine at `{address}`: {fault}")]
+    #[error("no answer of a Docker engine at `{address}`: {fault}")]
     Connect { address: String, fault: Fault },
     #[error("cannot ask the engine for its {what}: {fault}")]
     Describe { what: &'static str, fault: Fault },
@@ -591,6 +596,15 @@ mod tests {
             volume: Some("/state"),
             file,
         })
+    }
+
+    #[test]
+    fn an_answer_without_a_word_is_told_by_its_status() {
+        let answer = |message: &str| {
+            let (status_code, message) = (502, message.to_owned());
+            Fault::from(bollard::errors::Error::DockerResponseServerError { status_code, message }).to_string()
+        };
+        assert_eq!([answer("\n"), answer("no\n")], ["HTTP status 502 without a word", "no"]);
     }
 
     #[test]

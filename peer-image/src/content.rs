@@ -8,10 +8,7 @@ use chacha20::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
 use sha1::{Digest, Sha1};
 
 use crate::node::FileSpec;
-use crate::wire::metainfo::Metainfo;
-
-/// SHA-1 of a piece.
-pub type PieceHash = [u8; 20];
+use crate::wire::metainfo::{Metainfo, PieceHash};
 
 /// Any range of the file that belongs to a seed.
 #[derive(Debug, Clone, Copy)]

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::clock::Epoch;
+use super::counters::count;
 use super::report::Reporter;
 use super::uplink::Uplink;
 use crate::event::Leave;
-
 use crate::node::{OnComplete, Stay};
 use crate::swarm::time::{Span, Timestamp};
 
@@ -65,7 +65,7 @@ impl Ending {
     /// sockets still held. To be called just before it says that it left.
     pub async fn last_look(&self) {
         if let Some((reporter, uplink)) = self.counters.as_ref().filter(|_| self.leaves) {
-            super::count(reporter, uplink).await;
+            count(reporter, uplink).await;
         }
     }
 

@@ -14,12 +14,12 @@ use bytes::Bytes;
 use sha1::{Digest as _, Sha1};
 
 use super::Failure;
-use crate::content::{Content, PieceHash};
+use crate::content::Content;
 use crate::node::{NodeSpec, Storage as Kind};
 use crate::swarm::BlockDigest;
 use crate::wire::bitfield::Bitfield;
 use crate::wire::geometry::{Block, Geometry, PieceIndex};
-use crate::wire::metainfo::Metainfo;
+use crate::wire::metainfo::{Metainfo, PieceHash};
 
 /// The file, as far as this node has it.
 #[derive(Debug)]

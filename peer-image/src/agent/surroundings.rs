@@ -7,10 +7,9 @@ use std::thread;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::Failure;
 use super::clock::{self, Epoch};
-use super::privileges;
 use super::report::Reporter;
+use super::{Failure, privileges};
 use crate::event::{Event, Shaped};
 use crate::link::{self, LinkError, Ways};
 use crate::node::{Alteration, Change, Link};

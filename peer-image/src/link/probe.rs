@@ -11,7 +11,8 @@ use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
 use rtnetlink::{Handle, LinkIfb};
 
 use super::error::{Doing, LinkError};
-use super::{INGRESS_HANDLE, interface, netlink, redirect, signed};
+use super::shape::{EVERY_PROTOCOL, INGRESS_HANDLE, redirect, signed};
+use super::{interface, netlink};
 
 /// The interface on which things are tried.
 const GROUND: &str = "ifb-probe";
@@ -60,7 +61,7 @@ fn filter(kind: &str, index: u32) -> Result<RouteNetlinkMessage, LinkError> {
     let mut message = TcMessage::with_index(signed(index)?);
     message.header.parent = TcHandle::from(INGRESS_HANDLE);
     // Priority 7 and every protocol.
-    message.header.info = 7 << 16 | u32::from(super::EVERY_PROTOCOL);
+    message.header.info = 7 << 16 | u32::from(EVERY_PROTOCOL);
     message.attributes = vec![TcAttribute::Kind(kind.to_owned())];
     Ok(RouteNetlinkMessage::NewTrafficFilter(message))
 }

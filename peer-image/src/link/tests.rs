@@ -7,11 +7,17 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use rtnetlink::LinkVeth;
+use netlink_packet_route::tc::TcHandle;
+use rtnetlink::{Handle, LinkUnspec, LinkVeth};
 use socket2::SockRef;
 
+use super::interface::Interface;
+use super::shape::{MIRROR, queues, signed};
+use super::tbf::Bucket;
 use super::*;
 use crate::agent::privileges;
+use crate::event::Counters;
+use crate::node::Link;
 
 /// Tells the second process which part it plays; absent in the first.
 const ROLE: &str = "HARNESS_LINK_TEST_ROLE";

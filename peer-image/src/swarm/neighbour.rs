@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::rate::Rate;
-use super::requests::RATE_WINDOW;
 use super::time::{Span, Timestamp};
 use crate::wire::bitfield::Bitfield;
 use crate::wire::geometry::{BLOCK, Block, Geometry, PieceIndex};
@@ -159,7 +158,7 @@ impl Neighbour {
 
     /// Whether it waits for blocks and its socket may be handed one more.
     pub(super) fn can_be_handed(&self) -> bool {
-        self.sending < super::uploads::SENDING_TO_ONE && !self.queue.is_empty()
+        self.sending < SENDING_TO_ONE && !self.queue.is_empty()
     }
 
     /// Whether blocks are on their way to it.
@@ -167,3 +166,10 @@ impl Neighbour {
         self.sending > 0 || !self.queue.is_empty()
     }
 }
+
+/// … of which so many for one neighbour: so two are served at a time, the second because the first one's connection
+/// may be slow to start.
+pub(super) const SENDING_TO_ONE: u32 = 2;
+
+/// Window over which a neighbour's rate is measured for that, seconds at a pace of 1.
+pub(super) const RATE_WINDOW: u64 = 3;

@@ -61,6 +61,10 @@ fn slot(bucket: u64) -> usize {
     usize::try_from(bucket % BUCKETS as u64).expect("a remainder below 20")
 }
 
+/// The slowest uplink, bit/s, for which the times in this module are made: a block takes 33 ms on it. On a slower one a
+/// block, and whatever waits behind it, takes longer by the same factor, the pace.
+pub(super) const USUAL_RATE: u64 = 4_000_000;
+
 #[cfg(test)]
 mod tests {
     use super::*;

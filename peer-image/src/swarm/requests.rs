@@ -4,9 +4,11 @@
 //! block has been asked for (Cohen 2003). Before that, a block that waits at a slow neighbour may be taken over by a
 //! faster one: the request is cancelled there and made here.
 
+use super::neighbour::RATE_WINDOW;
 use super::pieces::BlockState;
+use super::rate::USUAL_RATE;
 use super::time::Span;
-use super::{NeighbourId, Swarm, USUAL_RATE, picker};
+use super::{NeighbourId, Swarm, picker};
 use crate::node::Pipeline;
 use crate::wire::geometry::{BLOCK, Block, PieceIndex};
 use crate::wire::message::Message;
@@ -19,8 +21,7 @@ const DEPTH_MAX: usize = 250;
 /// delay between a request and its block (both links' queues and the path), so that its link never waits for one. At a
 /// pace of 1.
 const DEPTH_SECONDS: u64 = 1;
-/// Window over which a neighbour's rate is measured for that, seconds at a pace of 1.
-pub(super) const RATE_WINDOW: u64 = 3;
+
 /// So many bytes are to have come before their pace counts.
 const EVIDENCE: u64 = 32 * BLOCK as u64;
 /// So many blocks at the head of a neighbour's queue are not taken over: they may be on their way.

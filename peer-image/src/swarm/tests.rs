@@ -1,17 +1,22 @@
 //! The core against neighbours that say anything in any order: it must not panic, its books must balance after
 //! each input, and an honest seed must still get the file through.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::lookout::Need;
+use super::neighbour::Neighbour;
 use super::pieces::BlockState;
+use super::time::Timestamp;
 use super::*;
-use crate::node::{Choker as ChokerKind, Picker, Pipeline};
+use crate::node::{Choker as ChokerKind, Picker, Pipeline, Policy};
 use crate::seeds;
-use crate::wire::geometry::BLOCK;
+use crate::wire::bitfield::Bitfield;
+use crate::wire::geometry::{BLOCK, Block, Geometry, PieceIndex};
+use crate::wire::message::Message;
 
 /// What a block is made of here: one byte.
 const GOOD: u8 = 0;

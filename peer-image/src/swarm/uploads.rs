@@ -10,10 +10,6 @@ use crate::wire::message::Message;
 /// Blocks handed to the shell at a time …
 const SENDING: u32 = 3;
 
-/// … of which so many for one neighbour: so two are served at a time, the second because the first one's connection
-/// may be slow to start.
-pub(super) const SENDING_TO_ONE: u32 = 2;
-
 /// Where one block takes longer than this on the link, there is one at a time: requests to a neighbour wait behind the
 /// blocks that go to it, and no connection is that slow to start.
 const LONG: Span = Span::seconds(1);

@@ -7,7 +7,6 @@ use sha1::{Digest, Sha1};
 use super::bencode::{BadField, BencodeError, Dict, Value, excerpt};
 use super::geometry::Geometry;
 use super::handshake::InfoHash;
-use crate::content::PieceHash;
 
 /// Longest `.torrent` that is read, bytes: enough for 800 GiB in pieces of 1 MiB.
 pub const LENGTH_MAX: usize = 16 << 20;
@@ -177,6 +176,9 @@ fn is_private(number: u8) -> Result<bool, BadField> {
         other => Err(BadField::Value { key: "private", got: other.to_string(), want: "0 or 1" }),
     }
 }
+
+/// SHA-1 of a piece.
+pub type PieceHash = [u8; 20];
 
 #[cfg(test)]
 mod tests {

@@ -84,8 +84,10 @@ fn allowed() -> Allowed {
         allowed.insert(stage, (words(cells[2]), words(cells[3])));
     }
     let all: Vec<String> = allowed.keys().cloned().collect();
-    let (modules, _) = allowed.get_mut("commands").expect("commands are in the table");
-    modules.extend(all);
+    for last in ["campaign", "commands"] {
+        let (modules, _) = allowed.get_mut(last).expect("the last rows are in the table");
+        modules.extend(all.iter().filter(|stage| *stage != "commands").cloned());
+    }
     allowed
 }
 
@@ -104,7 +106,11 @@ fn each_stage_names_only_what_the_table_of_imports_allows() {
             continue;
         };
         checked.insert(stage.to_owned());
-        let code = code(&text);
+        // Tests make what they need of any stage.
+        if path.to_string_lossy().ends_with("tests.rs") {
+            continue;
+        }
+        let code = code(text.split("\nmod tests {").next().unwrap_or_default());
         for name in named(&code, "crate::") {
             if name != stage && !modules.contains(&name) {
                 wrong.push(format!("{}: crate::{name}", path.display()));
@@ -161,7 +167,6 @@ fn names_are_found_in_paths_and_in_groups() {
 const CIRCLES: &[&str] = &[
     "analysis/checks.rs analysis/churn.rs analysis/compare.rs analysis/completed.rs analysis/conclude.rs analysis/conservation.rs analysis/findings.rs analysis/flows.rs analysis/identity.rs analysis/lives.rs analysis/load.rs analysis/metrics.rs analysis/peers.rs analysis/population.rs analysis/presence.rs analysis/processes.rs analysis/theory.rs analysis/validity.rs",
     "analysis/history.rs analysis/summary.rs",
-    "commands/baseline.rs commands/clean.rs commands/compare.rs commands/doctor.rs commands/job.rs commands/mod.rs commands/places.rs commands/plan.rs commands/report.rs commands/rerun.rs commands/results.rs commands/resume.rs commands/run.rs commands/schema.rs commands/store.rs commands/sweep.rs",
 ];
 
 /// The files of these circles, and for people what ties each.
@@ -189,9 +194,6 @@ fn imports_between_files_go_in_no_circle() {
     assert!(found == CIRCLES, "circles:\n{}\n{ties}", found.join("\n"));
 }
 
-/// Files that still hold more than a door does. The list only shrinks.
-const ROOMS_IN_DOORS: &[&str] = &["harness/src/commands/mod.rs"];
-
 /// The lines of a `mod.rs` that are neither comment, module nor re-export.
 fn furniture(text: &str) -> Vec<&str> {
     let door = ["//", "mod ", "pub mod ", "pub use ", "#[cfg(test)]", "}", " "];
@@ -214,7 +216,7 @@ fn a_mod_file_holds_modules_re_exports_and_their_map_alone() {
             }
         }
     }
-    assert_eq!(found, ROOMS_IN_DOORS);
+    assert_eq!(found, [""; 0]);
     let door = "//! Map.\n\nmod a;\n#[cfg(test)]\nmod tests;\n\npub(super) use a::{\n    B,\n};\npub use a::C;\n";
     assert_eq!(furniture(door), [""; 0]);
     let room = "use a::B;\nconst D: u32 = 1;\nimpl B {\n}\npub(super) fn e() {}\n";

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use harness::commands;
+use harness::analysis::estimate::estimates;
 use harness::plan::{self, Plan};
 use harness::report::plan::{render, wall_seconds};
 use harness::spec;
@@ -25,7 +25,7 @@ fn shown(text: &str) -> String {
 }
 
 fn show(plan: &Plan) -> String {
-    render(plan, &commands::plan::estimates(plan))
+    render(plan, &estimates(plan))
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn every_experiment_can_be_read_planned_and_shown_in_100_columns() {
 #[test]
 fn the_quick_experiment_runs_in_less_than_two_minutes() {
     let plan = plan::plan(&spec::load(&directory().join("quick.yaml")).expect("valid"));
-    let estimates = commands::plan::estimates(&plan);
+    let estimates = estimates(&plan);
     assert!(wall_seconds(&plan, &estimates) < 60.0, "half of it is left for a slow machine");
 }
 
@@ -195,7 +195,7 @@ fn a_plan_counts_the_calibration_of_slow_links() {
     let slow = |rate: &str| SMALL.replace("server: { up: 8 mbit", &format!("server: {{ up: {rate}"));
     let seconds = |text: &str| {
         let plan = plan::plan(&spec::parse("x.yaml", text).unwrap());
-        let estimates = commands::plan::estimates(&plan);
+        let estimates = estimates(&plan);
         wall_seconds(&plan, &estimates)
     };
     let tried = |text: &str| seconds(text) - seconds(&format!("{text}validity: {{ calibrate: off }}\n"));

@@ -27,6 +27,9 @@ use super::statistics::{mean, median, robust_deviation};
 use super::summary::Analysis;
 use crate::plan::gate::{Compare, Metric};
 
+/// Version of baselines, histories and promotions; readers refuse a newer one.
+pub const VERSION: u32 = 1;
+
 /// How often the interval of a ratio to the baseline misses it.
 const ERROR: f64 = 0.05;
 /// The share of nights that the prediction holds for.

@@ -31,6 +31,7 @@ pub mod completed;
 pub mod conclude;
 mod conservation;
 pub mod distribution;
+pub mod estimate;
 pub mod findings;
 pub mod flows;
 pub mod history;

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use super::store::{self, Store, StoreError};
-use super::{complain, results, say};
 use crate::analysis::compare::Change;
-use crate::analysis::history::{Acknowledgement, Night};
+use crate::analysis::history::{self, Acknowledgement, Night};
 use crate::analysis::statistics::{median, variation};
+use crate::archive::baselines::{self, Store, StoreError};
+use crate::archive::run_dir;
 use crate::cli::Baseline;
+use crate::console::{complain, say};
 use crate::exit::Exit;
 
 /// Does what the command line says.
@@ -29,9 +30,9 @@ pub fn baseline(command: &Baseline) -> Exit {
 fn carry_out(command: &Baseline) -> Result<(), StoreError> {
     match command {
         Baseline::Save { name, dir, out, machine, commit } => {
-            let (plan, manifest) = results::open(dir)?;
-            let analysis = results::analyse(dir, &plan, &manifest)?;
-            let night = store::night(&plan, &manifest, &analysis, machine.as_deref(), commit.as_deref());
+            let (plan, manifest) = run_dir::open(dir)?;
+            let analysis = run_dir::analyse(dir, &plan, &manifest)?;
+            let night = baselines::night(&plan, &manifest, &analysis, machine.as_deref(), commit.as_deref());
             let path = Store::new(out, &plan.name).save(name, &night)?;
             say(format_args!("saved `{}`: {}", path.display(), told(&night)));
             say(format_args!("it gates nothing until `harness baseline promote {} {name} --reason …`", plan.name));
@@ -55,13 +56,13 @@ fn carry_out(command: &Baseline) -> Result<(), StoreError> {
         }
         Baseline::Acknowledge { experiment, cell, metric, up_to, until, reason, out } => {
             let known = Acknowledgement {
-                version: store::VERSION,
+                version: history::VERSION,
                 cell: cell.clone(),
                 metric: *metric,
                 up_to: 1.0 + up_to,
                 until: until.to_string(),
                 reason: reason.clone(),
-                at: store::now(),
+                at: baselines::now(),
             };
             Store::new(out, experiment).acknowledge(&known)?;
             let verdict = Change::Acknowledged;

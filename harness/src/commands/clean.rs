@@ -1,6 +1,7 @@
 //! `harness clean`: removes what runs left that were killed. It knows nothing of experiments or results.
 
-use super::{complain, run, say};
+use crate::campaign::signals::watch_signals;
+use crate::console::{complain, say};
 use crate::exit::Exit;
 use crate::runtime::RuntimeError;
 use crate::runtime::docker::{Cleaned, Engine};
@@ -11,7 +12,7 @@ use crate::runtime::trial::Signal;
 ///
 /// A process 1 is ended by no signal that it does not wait for; what is not removed then is found by the next one.
 pub async fn clean(all: bool) -> Exit {
-    let mut stop = match run::watch_signals() {
+    let mut stop = match watch_signals() {
         Ok(stop) => stop,
         Err(error) => {
             complain(format_args!("error: cannot wait for signals: {error}"));

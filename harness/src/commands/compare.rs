@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use super::{complain, run};
+use crate::campaign::experiment::{Experiment, LoadError, of_spec};
+use crate::campaign::run::new_or_resumed;
 use crate::cli;
+use crate::console::complain;
 use crate::exit::Exit;
 use crate::spec::{self, SpecError};
 
@@ -11,7 +13,7 @@ use crate::spec::{self, SpecError};
 pub async fn compare(arguments: &cli::Compare) -> Exit {
     let cli::Compare { file, base, head, how } = arguments;
     match load(file, base.as_deref(), head.as_deref(), how) {
-        Ok(experiment) => run::new_or_resumed(&[experiment], how).await,
+        Ok(experiment) => new_or_resumed(&[experiment], how).await,
         Err(error) => {
             complain(error);
             Exit::Spec
@@ -19,19 +21,14 @@ pub async fn compare(arguments: &cli::Compare) -> Exit {
     }
 }
 
-fn load(
-    file: &Path,
-    base: Option<&str>,
-    head: Option<&str>,
-    how: &cli::How,
-) -> Result<run::Experiment, run::LoadError> {
+fn load(file: &Path, base: Option<&str>, head: Option<&str>, how: &cli::How) -> Result<Experiment, LoadError> {
     let (mut text, mut spec) = spec::load_with_text(file)?;
     let name = spec::shown(file);
     let wrong =
         |message: &str, hint: &str| -> SpecError { spec::wrong(&name, &text, "arms", message.to_owned(), hint) };
     match (base.or(head).is_some(), spec.gate.arms.is_empty()) {
         (true, true) => {
-            let refused = |why| run::LoadError::Option { file: name.clone(), why };
+            let refused = |why| LoadError::Option { file: name.clone(), why };
             if [base, head].iter().flatten().any(|which| which.contains(char::is_whitespace)) {
                 return Err(refused("--base and --head take no path with a space (hint: a link to it)".to_owned()));
             }
@@ -56,7 +53,7 @@ fn load(
             return Err(wrong("there is nothing to compare", hint).into());
         }
     }
-    run::of_spec(file, text, spec, how.repeats, how.seed, how.runtime)
+    of_spec(file, text, spec, how.repeats, how.seed, how.runtime)
 }
 
 /// What an arm has of its own that runs this image or program. A program begins as paths do and images do not.

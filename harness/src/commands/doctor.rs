@@ -4,14 +4,15 @@
 //! host can carry is told from one small swarm on fast links and what the host had to do for it.
 
 use std::collections::BTreeSet;
-use tokio::sync::watch;
 
 use peer_image::event::{Event, Kernel};
+use tokio::sync::watch;
 
-use super::{complain, run, say};
 use crate::analysis::conclude::conclude;
 use crate::analysis::lives::Observed;
 use crate::analysis::metrics::Measured;
+use crate::campaign::signals::watch_signals;
+use crate::console::{complain, say};
 use crate::events::log::{Reader, Writer};
 use crate::events::record::Line;
 use crate::exit::Exit;
@@ -44,7 +45,7 @@ const NEEDED: [(&str, &str); 4] = [
 
 /// Tries everything and says what it found; exit code 4 if something is missing that a run needs.
 pub async fn doctor(runtime: RuntimeName) -> Exit {
-    let stop = match run::watch_signals() {
+    let stop = match watch_signals() {
         Ok(stop) => stop,
         Err(error) => {
             complain(format_args!("error: cannot wait for signals: {error}"));

@@ -2,17 +2,18 @@
 
 use std::path::Path;
 
-use super::{complain, run, say};
-use crate::analysis::presence;
+use crate::analysis::estimate::estimates;
+use crate::campaign::experiment::{Experiment, load};
+use crate::console::{complain, say};
 use crate::exit::Exit;
-use crate::plan::{Cell, Plan, timeline};
-use crate::report::plan::{CellEstimate, render};
+use crate::plan::{Plan, timeline};
+use crate::report::plan::render;
 
 /// Prints what a run would do, or who is there when in one of its trials.
 #[must_use]
 pub fn plan(file: &Path, timeline: Option<&str>) -> Exit {
-    match run::load(file, None, None, None) {
-        Ok(run::Experiment { plan, .. }) => {
+    match load(file, None, None, None) {
+        Ok(Experiment { plan, .. }) => {
             if let Some(which) = timeline {
                 return match of_one(&plan, which) {
                     Ok(csv) => {
@@ -55,26 +56,5 @@ fn of_one(plan: &Plan, which: &str) -> Result<String, String> {
             cells.join(", ")
         )),
         _ => Err(format!("the cells have different timelines (hint: `--timeline CELL`, one of {})", cells.join(", "))),
-    }
-}
-
-/// What the formulas allow each cell, in the plan's order.
-#[must_use]
-pub fn estimates(plan: &Plan) -> Vec<CellEstimate> {
-    plan.cells.iter().map(estimate).collect()
-}
-
-fn estimate(cell: &Cell) -> CellEstimate {
-    let swarm = cell.trials.first().and_then(presence::planned);
-    match swarm.and_then(|swarm| presence::bound(cell.settings.architecture, &swarm)).map(|(bound, _)| bound) {
-        Some(bound) => CellEstimate {
-            bound_seconds: bound.seconds,
-            binding: bound.term.formula().to_owned(),
-            payload_bound_seconds: bound.payload_seconds,
-        },
-        // Every peer leaves for good: nobody is waited for.
-        None => {
-            CellEstimate { bound_seconds: 0.0, binding: "nobody is to complete".to_owned(), payload_bound_seconds: 0.0 }
-        }
     }
 }

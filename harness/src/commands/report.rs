@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::results::{self, ResultsError};
-use super::{columns, complain, say};
+use crate::archive::run_dir::{self, ResultsError};
+use crate::console::{columns, complain, say};
 use crate::exit::Exit;
 use crate::report::terminal;
 
@@ -24,8 +24,8 @@ pub fn report(dir: &Path) -> Exit {
 }
 
 fn rebuild(dir: &Path) -> Result<String, ResultsError> {
-    let (plan, manifest) = results::open(dir)?;
-    let analysis = results::analyse(dir, &plan, &manifest)?;
-    results::derive(dir, &manifest, &analysis)?;
+    let (plan, manifest) = run_dir::open(dir)?;
+    let analysis = run_dir::analyse(dir, &plan, &manifest)?;
+    run_dir::derive(dir, &manifest, &analysis)?;
     Ok(terminal::summary(&analysis, columns()))
 }

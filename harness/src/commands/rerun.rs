@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::results::{self, Facts, Manifest, ResultsError};
-use super::run::{self, Experiment};
-use super::{complain, say};
 use crate::analysis::summary::Analysis;
+use crate::archive::run_dir::{self, Facts, Manifest, ResultsError};
+use crate::campaign::experiment::{Experiment, load};
+use crate::campaign::run::{finish, run_all};
+use crate::console::{complain, say};
 use crate::exit::Exit;
 use crate::plan::RuntimeName;
 
 /// Runs the experiment of `dir` again, with its seed and its repeats, where it ran or where `asked` says, into a new
 /// directory below `out`.
 pub async fn rerun(dir: &Path, out: &Path, asked: Option<RuntimeName>) -> Exit {
-    let (before, manifest) = match results::open(dir) {
+    let (before, manifest) = match run_dir::open(dir) {
         Ok(opened) => opened,
         Err(error) => {
             complain(format_args!("error: {error}"));
@@ -21,12 +22,12 @@ pub async fn rerun(dir: &Path, out: &Path, asked: Option<RuntimeName>) -> Exit {
         }
     };
     let path = dir.join("spec.yaml");
-    if let Err(error) = results::unedited(&path, &manifest) {
+    if let Err(error) = run_dir::unedited(&path, &manifest) {
         complain(format_args!("error: {error}"));
         return Exit::Usage;
     }
     let repeats = manifest.repeats.and_then(|repeats| u32::try_from(repeats).ok());
-    let load = |runtime| run::load(&path, repeats, Some(manifest.seed), runtime);
+    let load = |runtime| load(&path, repeats, Some(manifest.seed), runtime);
     let is_compared = before.factors.iter().any(|key| key == "runtime");
     let own = before.cells.first().map(|cell| cell.settings.runtime).filter(|_| !is_compared);
     let loaded = load(own).and_then(|same| {
@@ -48,13 +49,13 @@ pub async fn rerun(dir: &Path, out: &Path, asked: Option<RuntimeName>) -> Exit {
         Some("netns") => Some(RuntimeName::Netns),
         _ => None,
     };
-    let old = results::analyse(dir, &before, &manifest);
+    let old = run_dir::analyse(dir, &before, &manifest);
     let experiments = [experiment];
     let directories = |facts: &Facts| {
         let Experiment { text, plan, .. } = &experiments[0];
-        Ok(vec![results::create(out, text, plan, facts.clone())?])
+        Ok(vec![run_dir::create(out, text, plan, facts.clone())?])
     };
-    match run::run_all(&experiments, auto, None, directories).await {
+    match run_all(&experiments, auto, None, directories).await {
         Ok((exit, dirs)) => {
             for dir in &dirs {
                 if let Err(error) = compare(&manifest, old.as_ref(), dir) {
@@ -63,13 +64,13 @@ pub async fn rerun(dir: &Path, out: &Path, asked: Option<RuntimeName>) -> Exit {
             }
             exit
         }
-        Err(error) => run::finish(Err(error)),
+        Err(error) => finish(Err(error)),
     }
 }
 
 /// Says what differs between two runs of one plan.
 fn compare(before: &Manifest, old: Result<&Analysis, &ResultsError>, dir: &Path) -> Result<(), ResultsError> {
-    let (plan, after) = results::open(dir)?;
+    let (plan, after) = run_dir::open(dir)?;
     say(format_args!("\ncompared with {}:", before.run));
     let differences = differences(before, &after);
     if differences.is_empty() {
@@ -78,7 +79,7 @@ fn compare(before: &Manifest, old: Result<&Analysis, &ResultsError>, dir: &Path)
     for line in differences {
         say(format_args!("  {line}"));
     }
-    let new = results::analyse(dir, &plan, &after)?;
+    let new = run_dir::analyse(dir, &plan, &after)?;
     let old = match old {
         Ok(old) => old,
         Err(error) => {

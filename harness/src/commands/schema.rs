@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::results::Manifest;
-use super::say;
+use crate::archive::run_dir::Manifest;
 use crate::cli::Schema;
+use crate::console::say;
 use crate::events::record::Line;
 use crate::exit::Exit;
 use crate::plan::Plan;

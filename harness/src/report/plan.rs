@@ -9,6 +9,7 @@ use std::time::Duration;
 use peer_image::node::{Behaviour, OnComplete, Role, carries_in, tried_for};
 
 use super::settings::time;
+use crate::analysis::estimate::CellEstimate;
 use crate::plan::schedule::{Struck, struck};
 use crate::plan::{Action, Architecture, Cell, How, Node, Plan, RESTART, RuntimeName, Trial};
 use crate::quantity::{decimal, show_rate, show_size, show_time};
@@ -26,17 +27,6 @@ const PER_CONTAINER: f64 = 0.2;
 const PER_PROCESS: f64 = 0.005;
 /// Network, gate and teardown of one trial, seconds.
 const PER_TRIAL: f64 = 2.0;
-
-/// What the formulas allow a cell.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CellEstimate {
-    /// Lower bound on the distribution time at the links' rates, seconds.
-    pub bound_seconds: f64,
-    /// The term that sets it, such as `N·F/u_s`.
-    pub binding: String,
-    /// The same at the rates that are left for the file after headers, seconds.
-    pub payload_bound_seconds: f64,
-}
 
 /// The text of `harness plan`. `estimates` has one entry for each cell of the plan, in its order.
 #[must_use]

@@ -5,8 +5,8 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Component, Path, PathBuf};
 
-use super::{complain, say};
 use crate::analysis::summary::Analysis;
+use crate::console::{complain, say};
 use crate::report::ci;
 use crate::spec;
 
@@ -14,7 +14,7 @@ use crate::spec;
 const PAGE_MAX: usize = 900_000;
 
 /// Tells what is to be told; `error` is why the run could not go on, if that is so. A page that cannot be written to is no reason to fail: what it would say is in the report.
-pub(super) fn tell(analysis: &Analysis, file: &Path, error: Option<&str>) {
+pub(crate) fn tell(analysis: &Analysis, file: &Path, error: Option<&str>) {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     if set("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
         let named = in_workspace(file, set("GITHUB_WORKSPACE").map(PathBuf::from).as_deref());

@@ -6,9 +6,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::results::{self, Manifest, ResultsError, Run};
-use super::run::Experiment;
+use super::experiment::Experiment;
 use crate::analysis::metrics::{Measured, Verdict};
+use crate::archive::run_dir::{self, Manifest, ResultsError, Run};
 use crate::events::log::{ReadError, Reader};
 use crate::events::record::{Event, Line};
 use crate::plan::{Cell, Plan, Trial, Turn};
@@ -17,20 +17,20 @@ use crate::plan::{Cell, Plan, Trial, Turn};
 ///
 /// # Errors
 /// If another process is running it: an older one is not what is meant.
-pub(super) fn find(out: &Path, experiment: &Experiment) -> Result<Option<Run>, ResultsError> {
+pub(crate) fn find(out: &Path, experiment: &Experiment) -> Result<Option<Run>, ResultsError> {
     let parent = out.join(&experiment.plan.name);
     let Ok(entries) = fs::read_dir(&parent) else { return Ok(None) };
     let runs = entries.filter_map(|entry| {
         let dir = entry.ok()?.path();
         // What is no run, or damaged, is not what is looked for.
-        let (plan, manifest) = results::open(&dir).ok()?;
+        let (plan, manifest) = run_dir::open(&dir).ok()?;
         (plan == experiment.plan).then_some((dir, manifest))
     });
     let now = jiff::Timestamp::now().to_string();
     let Some((dir, manifest)) = runs.max_by_key(|(dir, manifest)| recency(dir, manifest, &now)) else {
         return Ok(None);
     };
-    let Some(lock) = results::lock(&dir)? else { return Err(ResultsError::Held { path: dir }) };
+    let Some(lock) = run_dir::lock(&dir)? else { return Err(ResultsError::Held { path: dir }) };
     Ok(Some(Run { dir, manifest, resumed: true, _lock: lock }))
 }
 
@@ -42,7 +42,7 @@ fn recency(dir: &Path, manifest: &Manifest, now: &str) -> (bool, String, usize, 
 }
 
 /// What stands of a trial.
-pub(super) enum Standing {
+pub(crate) enum Standing {
     /// Nothing is to be done.
     Done(Vec<Measured>),
     /// This attempt is to be made.
@@ -57,7 +57,7 @@ pub(super) enum Standing {
 }
 
 /// Looks at what there is of a trial, and sets aside what is cut off or of another key.
-pub(super) fn standing(
+pub(crate) fn standing(
     run: &Run,
     plan: &Plan,
     cell: &Cell,
@@ -67,11 +67,11 @@ pub(super) fn standing(
 ) -> Result<Standing, ResultsError> {
     let mut earlier = Vec::new();
     for attempt in 1.. {
-        let dir = results::trial_dir(&run.dir, cell, turn.repeat, attempt);
+        let dir = run_dir::trial_dir(&run.dir, cell, turn.repeat, attempt);
         if !dir.exists() {
             return Ok(Standing::Open { earlier, attempt, aside: None });
         }
-        let measured = results::measure(&run.dir, &run.manifest.run, cell, trial, turn.repeat, attempt);
+        let measured = run_dir::measure(&run.dir, &run.manifest.run, cell, trial, turn.repeat, attempt);
         let has_ended = matches!(&measured, Ok(Some(it)) if it.trial.verdict != Verdict::BrokenOff);
         match measured {
             Ok(Some(measured)) if has_ended && keyed(&dir).as_deref() == Some(key) => {
@@ -86,7 +86,7 @@ pub(super) fn standing(
             }
             Ok(_) | Err(ResultsError::Log(ReadError::Damaged { .. })) => {
                 // Whatever followed it was made because of it.
-                let later = (attempt..).map(|it| results::trial_dir(&run.dir, cell, turn.repeat, it));
+                let later = (attempt..).map(|it| run_dir::trial_dir(&run.dir, cell, turn.repeat, it));
                 later.take_while(|dir| dir.exists()).try_for_each(|dir| set_aside(&dir))?;
                 let aside = has_ended.then_some("measured with another program or on another machine, and set aside");
                 return Ok(Standing::Open { earlier, attempt, aside });

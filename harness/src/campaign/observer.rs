@@ -10,7 +10,7 @@ use crate::report::progress::Progress;
 use crate::runtime::trial::Update;
 
 /// Turns what happens in a trial into what a person sees.
-pub(super) struct Onlooker<'a> {
+pub(crate) struct Onlooker<'a> {
     progress: &'a mut Progress,
     nodes: u32,
     ready: BTreeSet<String>,
@@ -22,7 +22,7 @@ pub(super) struct Onlooker<'a> {
 }
 
 impl<'a> Onlooker<'a> {
-    pub(super) fn new(trial: &Trial, progress: &'a mut Progress) -> Self {
+    pub(crate) fn new(trial: &Trial, progress: &'a mut Progress) -> Self {
         let to_complete: BTreeSet<String> =
             trial.nodes.iter().filter(|node| node.to_complete).map(|node| node.name.clone()).collect();
         let pieces_of_one = Geometry::new(trial.file.size, trial.file.piece).map_or(0, Geometry::pieces);
@@ -45,7 +45,7 @@ impl<'a> Onlooker<'a> {
         }
     }
 
-    pub(super) fn update(&mut self, update: Update) {
+    pub(crate) fn update(&mut self, update: Update) {
         match update {
             Update::Phase(phase) => {
                 let to_complete = u32::try_from(self.to_complete.len()).expect("few nodes");

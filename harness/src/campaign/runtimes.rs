@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use tokio::sync::watch;
 
-use super::results::Facts;
-use super::{complain, say};
+use crate::archive::run_dir::Facts;
+use crate::console::{complain, say};
 use crate::events::log::Writer;
 use crate::plan::{Cell, Client, RuntimeName, Trial};
 use crate::runtime::docker::{self, Docker, Engine};
@@ -13,14 +13,14 @@ use crate::runtime::trial::{self, Identity, Signal, Update};
 use crate::runtime::{Runtime as _, RuntimeError, client_fact};
 
 /// What was found that trials can run on, before anything was made.
-pub(super) struct Found {
+pub(crate) struct Found {
     engine: Option<Engine>,
     netns: Option<Netns>,
     auto: Option<RuntimeName>,
 }
 
 /// The runtimes that some cells need, ready to run.
-pub(super) struct Places {
+pub(crate) struct Places {
     docker: Option<Docker>,
     netns: Option<Netns>,
     /// What `auto` comes to.
@@ -31,7 +31,7 @@ pub(super) struct Places {
 ///
 /// # Errors
 /// [`RuntimeError::Machine`] if one is not to be had.
-pub(super) async fn find(names: &BTreeSet<RuntimeName>, auto: Option<RuntimeName>) -> Result<Found, RuntimeError> {
+pub(crate) async fn find(names: &BTreeSet<RuntimeName>, auto: Option<RuntimeName>) -> Result<Found, RuntimeError> {
     let mut found = Found { engine: None, netns: None, auto };
     let is_wanted = |name| names.contains(&name) || (names.contains(&RuntimeName::Auto) && auto == Some(name));
     if is_wanted(RuntimeName::Docker) {
@@ -80,12 +80,12 @@ impl Found {
     }
 
     /// What was found out, for the manifest.
-    pub(super) fn facts(&self) -> Facts {
+    pub(crate) fn facts(&self) -> Facts {
         joined(self.engine.as_ref().map(Engine::facts), self.netns.as_ref().map(|netns| netns.facts()))
     }
 
     /// The engine, if containers are wanted.
-    pub(super) fn engine(&self) -> Option<&Engine> {
+    pub(crate) fn engine(&self) -> Option<&Engine> {
         self.engine.as_ref()
     }
 
@@ -93,7 +93,7 @@ impl Found {
     ///
     /// # Errors
     /// If an image cannot be built, or what a client is to run is not there.
-    pub(super) async fn prepare(self, cells: &[&Cell]) -> Result<Places, RuntimeError> {
+    pub(crate) async fn prepare(self, cells: &[&Cell]) -> Result<Places, RuntimeError> {
         let Self { engine, mut netns, auto } = self;
         let clients = |name: RuntimeName| -> BTreeSet<Client> {
             let there = cells.iter().filter(|cell| resolved(cell, auto) == name);
@@ -115,12 +115,12 @@ impl Found {
 
 impl Places {
     /// What was found out, for the manifest.
-    pub(super) fn facts(&self) -> Facts {
+    pub(crate) fn facts(&self) -> Facts {
         joined(self.docker.as_ref().map(|it| it.facts()), self.netns.as_ref().map(|it| it.facts()))
     }
 
     /// What was found out about the place where a cell runs.
-    pub(super) fn facts_of(&self, cell: &Cell) -> Facts {
+    pub(crate) fn facts_of(&self, cell: &Cell) -> Facts {
         let mut facts = match resolved(cell, self.auto) {
             RuntimeName::Netns => joined(None, self.netns.as_ref().map(|it| it.facts())),
             _ => joined(self.docker.as_ref().map(|it| it.facts()), None),
@@ -135,7 +135,7 @@ impl Places {
     ///
     /// # Errors
     /// As [`trial::run`].
-    pub(super) async fn run(
+    pub(crate) async fn run(
         &self,
         cell: &Cell,
         trial: &Trial,

@@ -7,20 +7,21 @@ use std::path::Path;
 
 use tokio::sync::watch;
 
-use super::onlooker::Onlooker;
-use super::places::Places;
-use super::plan::estimates;
-use super::results::{self, ResultsError, Run};
+use super::ci_environment;
+use super::error::RunError;
+use super::observer::Onlooker;
 use super::resume::{self, Standing};
-use super::run::RunError;
-use super::store::{self, Store, StoreError};
-use super::{columns, complain, job, say};
+use super::runtimes::Places;
 use crate::analysis::compare;
+use crate::analysis::estimate::estimates;
 use crate::analysis::history::Night;
 use crate::analysis::metrics::{ChurnRow, ChurnStatus, Measured, Verdict};
 use crate::analysis::outcome::outcome;
 use crate::analysis::summary::{self, Analysis};
+use crate::archive::baselines::{self, Store, StoreError};
+use crate::archive::run_dir::{self, ResultsError, Run};
 use crate::cli;
+use crate::console::{columns, complain, say};
 use crate::events::log::Writer;
 use crate::exit::Exit;
 use crate::plan::{Cell, Plan, Trial, Turn};
@@ -31,22 +32,22 @@ use crate::runtime::Scope;
 use crate::runtime::trial::{self, Signal};
 
 /// One experiment under way.
-pub(super) struct Sweep<'a> {
-    pub(super) places: &'a Places,
-    pub(super) plan: &'a Plan,
+pub(crate) struct Sweep<'a> {
+    pub(crate) places: &'a Places,
+    pub(crate) plan: &'a Plan,
     /// The experiment file, as it was named.
-    pub(super) file: &'a Path,
+    pub(crate) file: &'a Path,
     /// What it is to be compared with, and kept as; nothing of both if nobody says so.
-    pub(super) how: Option<&'a cli::How>,
-    pub(super) run: &'a mut Run,
-    pub(super) stop: &'a watch::Receiver<Option<Signal>>,
+    pub(crate) how: Option<&'a cli::How>,
+    pub(crate) run: &'a mut Run,
+    pub(crate) stop: &'a watch::Receiver<Option<Signal>>,
     /// What the trials came to so far. Kept, so that a log that is cut off costs its own trial and no other.
-    pub(super) measured: Vec<Measured>,
+    pub(crate) measured: Vec<Measured>,
 }
 
 impl Sweep<'_> {
     /// Runs what is to be run. The report is written after each trial, and before any error is returned.
-    pub(super) async fn run(&mut self) -> Result<Exit, RunError> {
+    pub(crate) async fn run(&mut self) -> Result<Exit, RunError> {
         let plan = self.plan;
         say(format_args!("{}: {} → {}", plan.name, count(plan), self.run.dir.display()));
         let mut progress = Progress::new();
@@ -66,8 +67,8 @@ impl Sweep<'_> {
             Ok(analysis) => (analysis, Ok(())),
             Err(error) => (self.own_analysis(), Err(error)),
         };
-        let kept = results::finish(self.run, status)
-            .and_then(|()| results::derive(&self.run.dir, &self.run.manifest, &analysis));
+        let kept = run_dir::finish(self.run, status)
+            .and_then(|()| run_dir::derive(&self.run.dir, &self.run.manifest, &analysis));
         let remembered = if ended.is_ok() && signal.is_none() { self.remember(&analysis) } else { Ok(()) };
         say(format_args!("\n{}", terminal::summary(&analysis, columns()).trim_end()));
         if kept.is_ok() {
@@ -75,7 +76,7 @@ impl Sweep<'_> {
         }
         let error = [ended.as_ref().err().map(ToString::to_string), kept.as_ref().err().map(ToString::to_string)];
         let error = error.into_iter().flatten().next();
-        job::tell(&analysis, self.file, error.as_deref());
+        ci_environment::tell(&analysis, self.file, error.as_deref());
         ended?;
         kept?;
         compared?;
@@ -94,13 +95,13 @@ impl Sweep<'_> {
     /// What the trials come to, beside what the run is compared with.
     fn analysis(&self) -> Result<Analysis, ResultsError> {
         let mut analysis = self.own_analysis();
-        results::look_back(&self.run.dir, &self.run.manifest, &mut analysis)?;
+        run_dir::look_back(&self.run.dir, &self.run.manifest, &mut analysis)?;
         Ok(analysis)
     }
 
     /// The run as it is remembered.
     fn night(&self, how: &cli::How, analysis: &Analysis) -> Night {
-        store::night(self.plan, &self.run.manifest, analysis, how.machine.as_deref(), how.commit.as_deref())
+        baselines::night(self.plan, &self.run.manifest, analysis, how.machine.as_deref(), how.commit.as_deref())
     }
 
     /// Lays down what the run is compared with, if that is asked for: before its first trial, so that whatever becomes of the
@@ -110,7 +111,7 @@ impl Sweep<'_> {
             // What it was compared with is to be there and whole before anything runs.
             return Ok(self.analysis().map(drop)?);
         };
-        if let Some(why) = store::unknown_commit(&self.run.manifest, how.commit.as_deref()) {
+        if let Some(why) = baselines::unknown_commit(&self.run.manifest, how.commit.as_deref()) {
             complain(format_args!("warning: {why}"));
         }
         let tonight = Night { outcome: String::new(), ..self.night(how, &self.own_analysis()) };
@@ -120,7 +121,7 @@ impl Sweep<'_> {
             let why = &reference.missing;
             complain(format_args!("warning: the run is kept, but will be compared with nothing: {why}"));
         }
-        Ok(results::refer(self.run, &reference)?)
+        Ok(run_dir::refer(self.run, &reference)?)
     }
 
     /// Adds the run to the nights, and keeps it as a baseline, as far as that is asked for. Also if the gate fails: what was
@@ -145,7 +146,7 @@ impl Sweep<'_> {
     }
 
     async fn turns(&mut self, progress: &mut Progress) -> Result<(), RunError> {
-        results::begin(self.run)?;
+        run_dir::begin(self.run)?;
         let (plan, places, stop) = (self.plan, self.places, self.stop);
         let turns: Vec<(&Turn, &Cell, &Trial)> = plan.turns().collect();
         let total = u32::try_from(turns.len()).expect("a plan has far fewer trials than 2^32");
@@ -158,7 +159,7 @@ impl Sweep<'_> {
                 }
                 continue;
             }
-            let key = results::key(cell, trial, &places.facts_of(cell));
+            let key = run_dir::key(cell, trial, &places.facts_of(cell));
             let mut attempt = match resume::standing(self.run, plan, cell, trial, turn, &key)? {
                 Standing::Done(earlier) => {
                     self.measured.extend(earlier);
@@ -185,7 +186,7 @@ impl Sweep<'_> {
                 let result = self.attempt(cell, trial, turn, attempt, key.clone(), progress).await;
                 // Its log may be there even if it could not go on.
                 let outcome =
-                    results::measure(&self.run.dir, &self.run.manifest.run, cell, trial, turn.repeat, attempt);
+                    run_dir::measure(&self.run.dir, &self.run.manifest.run, cell, trial, turn.repeat, attempt);
                 let ran = outcome.as_ref().ok().and_then(Option::as_ref);
                 progress.trial_ends(ran.and_then(|m| m.trial.distribution_time_s));
                 let invalid = ran.filter(|m| m.trial.verdict == Verdict::Invalid).map(|m| m.trial.invalid.clone());
@@ -197,7 +198,7 @@ impl Sweep<'_> {
                 if turn.repeat == 0 {
                     break;
                 }
-                results::derive(&self.run.dir, &self.run.manifest, &self.analysis()?)?;
+                run_dir::derive(&self.run.dir, &self.run.manifest, &self.analysis()?)?;
                 let Some(why) = invalid else { break };
                 progress.note(&format!("INVALID: {why}"));
                 if attempt > plan.retries || stop.borrow().is_some() {
@@ -247,7 +248,7 @@ impl Sweep<'_> {
         key: String,
         progress: &mut Progress,
     ) -> Result<(), RunError> {
-        let dir = results::trial_dir(&self.run.dir, cell, turn.repeat, attempt);
+        let dir = run_dir::trial_dir(&self.run.dir, cell, turn.repeat, attempt);
         let mut log = Writer::create(&dir)?;
         let name = format!("{}/{}", cell.id, dir.file_name().unwrap_or_default().to_string_lossy());
         let scope = Scope::new(self.run.manifest.run.clone(), name, cell);

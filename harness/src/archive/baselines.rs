@@ -18,30 +18,28 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::results::{self, Facts, Manifest};
-use crate::analysis::history::{self, Acknowledgement, Identity, Night, Reference};
+use super::run_dir::{self, Manifest, machine_of};
+use crate::analysis::history::{self, Acknowledgement, Identity, Night, Reference, VERSION};
 use crate::analysis::outcome::outcome;
 use crate::analysis::summary::Analysis;
 use crate::plan::gate::COMPARED;
 use crate::plan::{Client, Plan, Settings};
 use crate::report;
 
-/// Version of what is written here; readers refuse a newer one.
-pub(super) const VERSION: u32 = 1;
-
 /// The fact of a run that is the label of its machine, and the one that is the commit of what was measured.
-pub(super) const LABEL: &str = "machine.label";
-pub(super) const COMMIT: &str = "commit";
+pub(crate) const LABEL: &str = "machine.label";
+
+pub(crate) const COMMIT: &str = "commit";
 
 /// The name that means whichever baseline is promoted.
-pub(super) const PROMOTED: &str = "promoted";
+pub(crate) const PROMOTED: &str = "promoted";
 
 /// Longest file that is read, bytes: decades of nights.
 const SIZE_MAX: u64 = 256 << 20;
 
 /// What can go wrong with what is kept.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum StoreError {
+pub(crate) enum StoreError {
     #[error("cannot write `{}`: {source} (hint: is the directory yours? choose another with --out)", path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error("cannot read `{}`: {source}", path.display())]
@@ -73,36 +71,36 @@ pub(super) enum StoreError {
     #[error("the run has no valid trial: nothing can be compared with it")]
     Empty,
     #[error(transparent)]
-    Results(#[from] results::ResultsError),
+    Results(#[from] run_dir::ResultsError),
 }
 
 /// That a baseline gates, from a moment on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Promotion {
-    pub(super) version: u32,
-    pub(super) name: String,
-    pub(super) at: String,
-    pub(super) reason: String,
+pub(crate) struct Promotion {
+    pub(crate) version: u32,
+    pub(crate) name: String,
+    pub(crate) at: String,
+    pub(crate) reason: String,
 }
 
 /// What is kept of one experiment.
 #[derive(Debug, Clone)]
-pub(super) struct Store {
+pub(crate) struct Store {
     experiment: String,
     dir: PathBuf,
 }
 
 /// Lines of a file that could be read, and what is to be said of those that could not.
 #[derive(Debug)]
-pub(super) struct Lines<T> {
-    pub(super) lines: Vec<T>,
-    pub(super) unreadable: Vec<String>,
+pub(crate) struct Lines<T> {
+    pub(crate) lines: Vec<T>,
+    pub(crate) unreadable: Vec<String>,
     /// Whether one that could not be read is the last: then it may be the last word.
-    pub(super) ends_unreadable: bool,
+    pub(crate) ends_unreadable: bool,
 }
 
 impl Store {
-    pub(super) fn new(out: &Path, experiment: &str) -> Self {
+    pub(crate) fn new(out: &Path, experiment: &str) -> Self {
         Self { experiment: experiment.to_owned(), dir: out.join(experiment) }
     }
 
@@ -123,7 +121,7 @@ impl Store {
     }
 
     /// Names of all baselines, sorted.
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let found = fs::read_dir(self.baselines()).into_iter().flatten();
         let mut names: Vec<String> = found
             .filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".json")?.to_owned()))
@@ -133,7 +131,7 @@ impl Store {
     }
 
     /// Whether a baseline could be saved by that name.
-    pub(super) fn is_free(&self, name: &str) -> Result<(), StoreError> {
+    pub(crate) fn is_free(&self, name: &str) -> Result<(), StoreError> {
         match self.file(name)?.exists() {
             true => Err(StoreError::Taken { name: name.to_owned(), experiment: self.experiment.clone() }),
             false => Ok(()),
@@ -141,7 +139,7 @@ impl Store {
     }
 
     /// Keeps a run as a baseline, which gates nothing until it is promoted.
-    pub(super) fn save(&self, name: &str, night: &Night) -> Result<PathBuf, StoreError> {
+    pub(crate) fn save(&self, name: &str, night: &Night) -> Result<PathBuf, StoreError> {
         if night.cells.values().all(|metrics| metrics.is_empty()) {
             return Err(StoreError::Empty);
         }
@@ -162,7 +160,7 @@ impl Store {
     }
 
     /// A baseline by its name.
-    pub(super) fn load(&self, name: &str) -> Result<Night, StoreError> {
+    pub(crate) fn load(&self, name: &str) -> Result<Night, StoreError> {
         let path = self.file(name)?;
         let text = match read(&path) {
             Err(StoreError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
@@ -180,7 +178,7 @@ impl Store {
     }
 
     /// Removes a baseline that does not gate.
-    pub(super) fn remove(&self, name: &str) -> Result<(), StoreError> {
+    pub(crate) fn remove(&self, name: &str) -> Result<(), StoreError> {
         let path = self.file(name)?;
         if !path.exists() {
             // Says which there are.
@@ -193,7 +191,7 @@ impl Store {
     }
 
     /// All promotions, the last of which counts.
-    pub(super) fn promoted(&self) -> Result<Lines<Promotion>, StoreError> {
+    pub(crate) fn promoted(&self) -> Result<Lines<Promotion>, StoreError> {
         read_lines(&self.baselines().join("promotions.jsonl"))
     }
 
@@ -207,14 +205,14 @@ impl Store {
     }
 
     /// Lets a baseline gate from now on.
-    pub(super) fn promote(&self, name: &str, reason: &str) -> Result<(), StoreError> {
+    pub(crate) fn promote(&self, name: &str, reason: &str) -> Result<(), StoreError> {
         self.load(name)?;
         let promotion = Promotion { version: VERSION, name: name.to_owned(), at: now(), reason: reason.to_owned() };
         append(&self.baselines().join("promotions.jsonl"), &promotion)
     }
 
     /// The nights, oldest first. Of a run that was gone on with, and so remembered twice, the last word counts.
-    pub(super) fn history(&self) -> Result<Lines<Night>, StoreError> {
+    pub(crate) fn history(&self) -> Result<Lines<Night>, StoreError> {
         let mut history: Lines<Night> = read_lines(&self.dir.join("history.jsonl"))?;
         let mut nights: Vec<Night> = Vec::new();
         for night in history.lines {
@@ -228,7 +226,7 @@ impl Store {
     }
 
     /// Adds a night, unless it is there already: a run that was resumed with nothing left to run.
-    pub(super) fn remember(&self, night: &Night) -> Result<(), StoreError> {
+    pub(crate) fn remember(&self, night: &Night) -> Result<(), StoreError> {
         let night = Night { settings: BTreeMap::new(), ..night.clone() };
         if self.history()?.lines.contains(&night) {
             return Ok(());
@@ -237,12 +235,12 @@ impl Store {
     }
 
     /// Known regressions.
-    pub(super) fn acknowledged(&self) -> Result<Lines<Acknowledgement>, StoreError> {
+    pub(crate) fn acknowledged(&self) -> Result<Lines<Acknowledgement>, StoreError> {
         read_lines(&self.dir.join("acknowledged.jsonl"))
     }
 
     /// Adds a known regression, of a cell that there is and until a day that is not over.
-    pub(super) fn acknowledge(&self, known: &Acknowledgement) -> Result<(), StoreError> {
+    pub(crate) fn acknowledge(&self, known: &Acknowledgement) -> Result<(), StoreError> {
         if known.at.get(..10).is_some_and(|today| known.until.as_str() < today) {
             return Err(StoreError::Over { until: known.until.clone() });
         }
@@ -264,7 +262,7 @@ impl Store {
     }
 
     /// The baseline that a name means: the one that gates, if it is [`PROMOTED`].
-    pub(super) fn meant(&self, name: &str) -> Result<String, StoreError> {
+    pub(crate) fn meant(&self, name: &str) -> Result<String, StoreError> {
         if name != PROMOTED {
             return Ok(name.to_owned());
         }
@@ -295,7 +293,7 @@ impl Store {
 
     /// What a run is to be compared with, by a baseline's name or [`PROMOTED`]; and what is to be said of lines that
     /// cannot be read.
-    pub(super) fn reference(&self, name: &str, tonight: Night) -> Result<(Reference, Vec<String>), StoreError> {
+    pub(crate) fn reference(&self, name: &str, tonight: Night) -> Result<(Reference, Vec<String>), StoreError> {
         let history = self.history()?;
         let known = self.acknowledged()?;
         let promotions = self.promoted()?;
@@ -332,7 +330,7 @@ impl Store {
 }
 
 /// A run as it is remembered. `machine` and `commit` are what the user says they are, or what can be found out.
-pub(super) fn night(
+pub(crate) fn night(
     plan: &Plan,
     manifest: &Manifest,
     analysis: &Analysis,
@@ -389,22 +387,8 @@ fn unnamed_processor(theirs: &str, own: &str) -> Option<String> {
     ))
 }
 
-/// `amd64, 2 cpus, 24 GiB, AMD EPYC 9B14`: what of a machine decides how long a swarm takes on it, as far as is known.
-pub(super) fn machine_of(facts: &Facts) -> String {
-    let fact =
-        |name: &str| ["engine", "machine"].iter().find_map(|place| facts.get(&format!("{place}.{name}"))).cloned();
-    let memory = fact("memory").and_then(|bytes| bytes.parse::<u64>().ok());
-    let parts = [
-        fact("arch"),
-        fact("cpus").map(|cpus| format!("{cpus} cpus")),
-        memory.map(|bytes| format!("{} GiB", (bytes + (1 << 29)) >> 30)),
-        fact("processor"),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
 /// Why the commit of what is measured is not known, if there is one here and git does not tell it.
-pub(super) fn unknown_commit(manifest: &Manifest, said: Option<&str>) -> Option<String> {
+pub(crate) fn unknown_commit(manifest: &Manifest, said: Option<&str>) -> Option<String> {
     if said.is_some() || manifest.facts.contains_key(COMMIT) {
         return None;
     }
@@ -431,7 +415,7 @@ fn found_commit() -> Result<String, String> {
 }
 
 /// This moment, RFC 3339.
-pub(super) fn now() -> String {
+pub(crate) fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
@@ -516,6 +500,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::archive::run_dir::Facts;
     use crate::plan::gate::Metric;
 
     fn store() -> (tempfile::TempDir, Store) {
@@ -564,9 +549,9 @@ compare: { max_worse: 5 % }
         let plan = crate::plan::plan(&crate::spec::parse("pinned.yaml", text).unwrap_or_else(|why| panic!("{why}")));
         let out = tempfile::tempdir().unwrap();
         let facts = Facts::from([("engine.kernel".to_owned(), "6.1".to_owned())]);
-        let manifest = results::create(out.path(), text, &plan, facts.clone()).unwrap().manifest;
+        let manifest = run_dir::create(out.path(), text, &plan, facts.clone()).unwrap().manifest;
         let keys: Vec<String> =
-            (plan.turns().take(3)).map(|(_, cell, trial)| results::key(cell, trial, &facts)).collect();
+            (plan.turns().take(3)).map(|(_, cell, trial)| run_dir::key(cell, trial, &facts)).collect();
         insta::assert_debug_snapshot!((identity(&plan, &manifest, Some("lab")).plan, keys, settings(&plan)));
     }
 

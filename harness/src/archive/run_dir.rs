@@ -25,6 +25,7 @@ use crate::analysis::history::{self, Reference};
 use crate::analysis::lives::{Observed, Place};
 use crate::analysis::metrics::Measured;
 use crate::analysis::summary::{self, Analysis};
+use crate::console::complain;
 use crate::events::log::{ReadError, Reader};
 use crate::plan::{self, Cell, Plan, Trial, trace};
 use crate::report;
@@ -81,7 +82,7 @@ pub struct Run {
     /// Whether an earlier process began it.
     pub resumed: bool,
     /// Nobody else goes on with it while this is held.
-    pub(super) _lock: File,
+    pub(crate) _lock: File,
 }
 
 /// What can go wrong with a run's directory.
@@ -247,7 +248,7 @@ pub fn lock(dir: &Path) -> Result<Option<File>, ResultsError> {
     static SAID: Once = Once::new();
     hold(dir, File::try_lock, |why| {
         SAID.call_once(|| {
-            super::complain(format_args!(
+            complain(format_args!(
                 "warning: files cannot be locked in `{}` ({why}): nothing keeps a second process from going on with the same \
                  run (hint: do not `--resume` a run that is under way)",
                 dir.display()
@@ -294,7 +295,7 @@ pub fn key(cell: &Cell, trial: &Trial, facts: &Facts) -> String {
         ["runtime", "image", "program"].into_iter().map(|fact| facts.get(fact)).chain(clients).collect();
     let kernels: Vec<Option<&String>> =
         ["engine.kernel", "machine.kernel"].into_iter().map(|fact| facts.get(fact)).collect();
-    let machine = (super::store::machine_of(facts), kernels);
+    let machine = (machine_of(facts), kernels);
     let text = serde_json::to_vec(&(&cell.settings, trial, runtime, machine)).expect("string keys and finite numbers");
     hex(&Sha256::digest(text))[..16].to_owned()
 }
@@ -369,7 +370,7 @@ pub fn open(dir: &Path) -> Result<(Plan, Manifest), ResultsError> {
 ///
 /// # Errors
 /// If it is not, or cannot be read.
-pub(super) fn unedited(path: &Path, manifest: &Manifest) -> Result<(), ResultsError> {
+pub(crate) fn unedited(path: &Path, manifest: &Manifest) -> Result<(), ResultsError> {
     let text = fs::read(path).map_err(|source| ResultsError::Read { path: path.to_owned(), source })?;
     if hex(&Sha256::digest(text)) == manifest.spec_sha256 {
         Ok(())
@@ -463,7 +464,7 @@ pub fn look_back(dir: &Path, manifest: &Manifest, analysis: &mut Analysis) -> Re
         return Err(ResultsError::Uncompared { path, name: name.clone() });
     }
     if path.exists() {
-        let mut reference: Reference = read(&path, super::store::VERSION)?;
+        let mut reference: Reference = read(&path, history::VERSION)?;
         reference.tonight.cells = history::values(analysis);
         reference.tonight.completed = history::completed(analysis);
         history::look_back(analysis, &reference);
@@ -561,6 +562,20 @@ fn json(value: &impl Serialize) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `amd64, 2 cpus, 24 GiB, AMD EPYC 9B14`: what of a machine decides how long a swarm takes on it, as far as is known.
+pub(crate) fn machine_of(facts: &Facts) -> String {
+    let fact =
+        |name: &str| ["engine", "machine"].iter().find_map(|place| facts.get(&format!("{place}.{name}"))).cloned();
+    let memory = fact("memory").and_then(|bytes| bytes.parse::<u64>().ok());
+    let parts = [
+        fact("arch"),
+        fact("cpus").map(|cpus| format!("{cpus} cpus")),
+        memory.map(|bytes| format!("{} GiB", (bytes + (1 << 29)) >> 30)),
+        fact("processor"),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -86,6 +86,39 @@ async fn a_link_that_is_changed_behind_our_back_makes_a_trial_invalid() {
     engine.assert_nothing_left(&run).await;
 }
 
+/// The process of a container, as its engine knows it.
+async fn process_of(engine: &Engine, container: &str) -> u32 {
+    let found = engine.docker.inspect_container(container, None).await.expect("it is there");
+    let pid = found.state.and_then(|state| state.pid).expect("it runs");
+    u32::try_from(pid).expect("a process has a number")
+}
+
+#[tokio::test]
+async fn a_download_that_is_led_around_its_shaping_makes_a_trial_invalid() {
+    let engine = Engine::shared().await;
+    for (name, runtime) in [("bypassed", "docker"), ("bypassed-netns", "netns")] {
+        let bench = swarm(name, &format!("runtime: {runtime}\n"));
+        let mut running = bench.start();
+        let run = running.begins().await;
+        running.says(" transfer").await;
+        let (pid, enter): (u32, &[&str]) = match runtime {
+            "docker" => (process_of(&engine, engine.held(&run).await.container("peer-1")).await, &["--net"]),
+            _ => (Namespaces::of(&running).node("peer-1"), &["--user", "--preserve-credentials", "--net"]),
+        };
+        // The queue that has the rate stays, and nothing comes to it any more.
+        let taken_away = Command::new("nsenter")
+            .arg(format!("--target={pid}"))
+            .args(enter)
+            .args(["tc", "qdisc", "del", "dev", "eth0", "ingress"])
+            .output();
+        let taken_away = taken_away.await.expect("`nsenter` is in util-linux");
+        assert!(taken_away.status.success(), "`tc`, in iproute2: {}", String::from_utf8_lossy(&taken_away.stderr));
+        let done = running.end().await;
+        is_invalid(&done, "`peer-1`'s download carried ");
+        assert!(done.table("trials.csv")[0]["invalid"].contains("the others passed beside its link"));
+    }
+}
+
 #[tokio::test]
 async fn a_hog_on_every_processor_makes_a_trial_invalid() {
     let engine = Engine::alone().await;

@@ -1,8 +1,9 @@
 //! Whether what one node says it sent is what the other says it received, with what may be under way between them.
 
 use peer_image::event::Leave;
-use peer_image::node::{Alteration, DRAIN};
+use peer_image::node::{Alteration, DRAIN, Link};
 
+use super::findings::Direction;
 use super::lives::{Life, NodeLog, Observed};
 use super::peers;
 use super::validity::Invalid;
@@ -13,6 +14,8 @@ use crate::plan::{Action, Trial};
 const UNDER_WAY: u64 = 64 << 10;
 /// File bytes that may be lost when a connection is cut: what sockets and queues hold.
 const CUT: u64 = 1 << 20;
+/// File bytes that may lie in a node's sockets when it ends: what the kernel lets a few connections hold.
+const IN_SOCKETS: u64 = 1 << 20;
 /// A node that is killed has not told of its last moments: so many seconds of its link.
 const UNTOLD_S: u64 = 2;
 
@@ -80,4 +83,76 @@ fn departed(log: &NodeLog) -> u64 {
 /// Lives that ended without a goodbye.
 fn killed(log: &NodeLog) -> u64 {
     log.lives.iter().filter(|life| life.left.is_none()).count() as u64
+}
+
+/// Every byte of the file passes the link with headers on top. What a node booked beyond what its link counted went another
+/// way: its shaping was taken away, or packets were led around it. The kernel's rate tells nothing of that.
+pub(super) fn bypassed(node: &str, link: Link, life: &Life, found: &mut Vec<Invalid>) {
+    let (Some(progress), Some(last), 2..) = (&life.progress, life.counters, life.carried.len()) else { return };
+    // What was carried before the start, where that was looked at.
+    let looked = life.carried.first().zip(life.started).is_some_and(|(first, began)| first.0 <= began.mono);
+    let before = life.counters_before.filter(|_| looked).unwrap_or_default();
+    // Of a node that was killed the books may be a second younger than the counters.
+    let second = u64::from(life.left.is_none());
+    let sides = [
+        // What a socket took is booked, and may never be sent.
+        (Direction::Up, &progress.up, last.up.bytes.saturating_sub(before.up.bytes), link.up, IN_SOCKETS),
+        (Direction::Down, &progress.down, last.down.bytes.saturating_sub(before.down.bytes), link.down, 0),
+    ];
+    for (direction, booked, carried, rate, unsent) in sides {
+        let file = booked.values().sum::<u64>();
+        if file > carried + unsent + rate / 8 * second {
+            found.push(Invalid::Bypassed { node: node.to_owned(), direction, file, link: carried });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use peer_image::event::{Counters, Progress, Queue};
+
+    use super::*;
+    use crate::analysis::fixture::{GO, S};
+
+    #[test]
+    fn a_node_whose_file_passed_beside_its_link() {
+        let link = Link { up: 8_000_000, down: 8_000_000 };
+        // So many bytes of the file, and so many on the link, of which a tenth came before the start.
+        let found = |file: [u64; 2], carried: [u64; 2], looked_at: u64| {
+            let of = |bytes: u64| [("server".to_owned(), bytes)].into();
+            let queue = |bytes| Queue { bytes, ..Queue::default() };
+            let counters = |[up, down]: [u64; 2]| Counters { up: queue(up), down: queue(down), ..Counters::default() };
+            let mut life = Life::default();
+            life.started = Some(crate::analysis::lives::Started {
+                mono: GO,
+                go: GO,
+                planned: 0,
+                late: 0,
+                rejoined: false,
+                pieces: 0,
+            });
+            life.progress = Some(Progress { up: of(file[0]), down: of(file[1]), ..Progress::default() });
+            life.counters_before = Some(counters([carried[0] / 10, carried[1] / 10]));
+            life.counters = Some(counters(carried));
+            life.carried = vec![(looked_at, 0, 0), (GO + S, 0, 0)];
+            life.left = Some((GO + S, Leave::Stopped));
+            let mut found = Vec::new();
+            bypassed("peer-1", link, &life, &mut found);
+            let all = found.len();
+            life.left = None;
+            bypassed("peer-1", link, &life, &mut found);
+            (found.first().map(ToString::to_string), [all, found.len() - all])
+        };
+        assert_eq!(found([0, 9_000_000], [0, 10_000_000], GO), (None, [0, 0]));
+        let said =
+            "`peer-1`'s download carried 9000000 bytes of 9000001 of the file: the others passed beside its link";
+        // Who was killed may have told of its last second in one of the two books alone.
+        assert_eq!(found([0, 9_000_001], [0, 10_000_000], GO), (Some(said.to_owned()), [1, 0]));
+        assert_eq!(found([0, 10_000_001], [0, 10_000_000], GO).1, [1, 1]);
+        // What lies in sockets is booked and may never be sent.
+        assert_eq!(found([9_000_000 + (1 << 20), 0], [10_000_000, 0], GO).1, [0, 0]);
+        assert_eq!(found([9_000_001 + (1 << 20), 0], [10_000_000, 0], GO).1, [1, 0]);
+        // A log of old has its first look after the start: what was counted by then is of the trial.
+        assert_eq!(found([0, 10_000_000], [0, 10_000_000], GO + 1).1, [0, 0]);
+    }
 }

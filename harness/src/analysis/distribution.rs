@@ -9,7 +9,7 @@ use super::metrics::{PeerRow, TrialRow, Verdict};
 pub struct DistributionRow {
     /// The cell's id.
     pub cell: String,
-    /// When so many had the file: [`PeerRow::completed_at_s`] of one or more peers.
+    /// When so many had the file: `completed_at_s` in `peers.csv` of one or more peers.
     pub completed_at_s: f64,
     /// Peers that had the file by then.
     pub completed: u32,

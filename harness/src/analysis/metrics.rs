@@ -218,21 +218,21 @@ pub struct TrialRow {
     pub attempt: u32,
     /// Whether it counts: only what is valid enters a median or a comparison.
     pub verdict: Verdict,
-    /// Why it is INVALID ([`super::validity`]); empty if it is not.
+    /// Why it is INVALID; empty if it is not.
     pub invalid: String,
     /// How it ended: `end`, and whether the log bears it out.
     pub outcome: TrialOutcome,
     /// Why there is no distribution time; empty if there is one.
     pub reason: String,
-    /// D: when the last peer that was to complete had the whole file ([`PeerRow::completed_at_s`]).
+    /// D: when the last peer that was to complete had the whole file (`completed_at_s` in `peers.csv`).
     pub distribution_time_s: Option<f64>,
-    /// The formula's lower limit on D at link rate, for the peers that were to complete ([`super::presence`]; without churn [`super::bounds`]).
+    /// The formula's lower limit on D at link rate, for the peers that were to complete.
     pub bound_s: Option<f64>,
     /// The same at payload rate: every rate ×1448/1514.
     pub bound_payload_s: Option<f64>,
     /// The term of the formula that binds.
     pub binding_term: Option<Term>,
-    /// How much shorter than that term D may be, for the links' token buckets ([`super::presence`]).
+    /// How much shorter than that term D may be, for the links' token buckets.
     pub head_start_s: Option<f64>,
     /// D over the link-rate bound.
     pub ratio: Option<f64>,
@@ -262,15 +262,15 @@ pub struct TrialRow {
     pub completion_p90_s: Option<f64>,
     /// Completion time of the last of the `completed`: where some did not complete, the D of the survivors.
     pub completion_max_s: Option<f64>,
-    /// Mean time from a peer's own arrival to its completion, over all peers that completed ([`PeerRow::download_s`]).
+    /// Mean time from a peer's own arrival to its completion, over all peers that completed (`download_s` in `peers.csv`).
     pub download_mean_s: Option<f64>,
     /// Median of the same.
     pub download_median_s: Option<f64>,
-    /// When the last copy of some piece went for good ([`super::population`]); empty if there was one of each to the end.
+    /// When the last copy of some piece went for good; empty if there was one of each to the end.
     pub file_lost_at_s: Option<f64>,
     /// Pieces of which no copy was left at last.
     pub pieces_lost: u32,
-    /// File bytes that went with peers ([`PeerRow::lost_bytes`]).
+    /// File bytes that went with peers (`lost_bytes` in `peers.csv`).
     pub lost_bytes: u64,
     /// File bytes that the server sent: `progress.up`.
     pub server_up_bytes: u64,

@@ -58,7 +58,7 @@ pub struct SummaryRow {
     pub distribution_time_cv: Option<f64>,
     /// Trials whose time is far from the others' ([`outliers`]): flagged, and counted all the same.
     pub outliers: u32,
-    /// Median of [`TrialRow::distribution_time_s`].
+    /// Median of `distribution_time_s` in `trials.csv`.
     pub distribution_time_median_s: Option<f64>,
     /// The least of them.
     pub distribution_time_min_s: Option<f64>,
@@ -68,41 +68,41 @@ pub struct SummaryRow {
     pub distribution_time_low_s: Option<f64>,
     /// The same, upper end.
     pub distribution_time_high_s: Option<f64>,
-    /// Median of [`TrialRow::download_mean_s`], of all trials that are not INVALID: a peer's mean time from its own arrival.
+    /// Median of `download_mean_s` in `trials.csv`, of all trials that are not INVALID: a peer's mean time from its own arrival.
     pub download_mean_s: Option<f64>,
-    /// Median of [`TrialRow::bound_s`] over all trials: they differ only where the schedule removes peers for good.
+    /// Median of `bound_s` in `trials.csv` over all trials: they differ only where the schedule removes peers for good.
     pub bound_s: Option<f64>,
     /// The same at payload rate.
     pub bound_payload_s: Option<f64>,
     /// The term that binds in most trials.
     pub binding_term: Option<Term>,
-    /// Median of [`TrialRow::ratio`].
+    /// Median of `ratio` in `trials.csv`.
     pub ratio: Option<f64>,
-    /// Median of [`TrialRow::payload_ratio`].
+    /// Median of `payload_ratio` in `trials.csv`.
     pub payload_ratio: Option<f64>,
-    /// Median of [`TrialRow::efficiency`].
+    /// Median of `efficiency` in `trials.csv`.
     pub efficiency: Option<f64>,
-    /// Median of [`TrialRow::offload_share`].
+    /// Median of `offload_share` in `trials.csv`.
     pub offload_share: Option<f64>,
-    /// Median of [`TrialRow::duplicate_share`].
+    /// Median of `duplicate_share` in `trials.csv`.
     pub duplicate_share: Option<f64>,
-    /// Median of [`TrialRow::idle_uninterested_share`].
+    /// Median of `idle_uninterested_share` in `trials.csv`.
     pub idle_uninterested_share: Option<f64>,
-    /// Median of [`TrialRow::idle_choked_share`].
+    /// Median of `idle_choked_share` in `trials.csv`.
     pub idle_choked_share: Option<f64>,
-    /// Median of [`TrialRow::idle_unrequested_share`].
+    /// Median of `idle_unrequested_share` in `trials.csv`.
     pub idle_unrequested_share: Option<f64>,
-    /// Median of [`TrialRow::absent_share`].
+    /// Median of `absent_share` in `trials.csv`.
     pub absent_share: Option<f64>,
-    /// Median of [`TrialRow::fairness_jain`].
+    /// Median of `fairness_jain` in `trials.csv`.
     pub fairness_jain: Option<f64>,
-    /// Median of [`TrialRow::overhead_share`].
+    /// Median of `overhead_share` in `trials.csv`.
     pub overhead_share: Option<f64>,
-    /// The largest [`TrialRow::link_error_max_share`].
+    /// The largest `link_error_max_share` in `trials.csv`.
     pub link_error_max_share: Option<f64>,
-    /// The largest [`TrialRow::host_busy_max_share`].
+    /// The largest `host_busy_max_share` in `trials.csv`.
     pub host_busy_max_share: Option<f64>,
-    /// The largest [`TrialRow::start_skew_max_s`].
+    /// The largest `start_skew_max_s` in `trials.csv`.
     pub start_skew_max_s: Option<f64>,
 }
 
@@ -117,7 +117,7 @@ pub struct ClassRow {
     pub peers: u32,
     /// Those of them that completed.
     pub completed: u32,
-    /// Median of [`PeerRow::completed_at_s`].
+    /// Median of `completed_at_s` in `peers.csv`.
     pub completion_median_s: Option<f64>,
     /// The largest of them.
     pub completion_max_s: Option<f64>,
@@ -207,7 +207,7 @@ pub struct Point {
     pub peers: u32,
     /// D of each completed trial, seconds, ascending.
     pub times: Vec<f64>,
-    /// Median of [`TrialRow::payload_ratio`].
+    /// Median of `payload_ratio` in `trials.csv`.
     pub payload_ratio: Option<f64>,
 }
 

@@ -1,9 +1,9 @@
 //! Faults that are planted in a good trial's log, each of which must make it INVALID for its own reason alone.
 
-use crate::analysis::bounds::PAYLOAD_SHARE;
 use peer_image::event::{Calibration, Carried, Counters, Event as NodeEvent, Host, Leave, Progress, Queue};
 
 use super::*;
+use crate::analysis::bounds::PAYLOAD_SHARE;
 use crate::analysis::conclude::measure;
 use crate::analysis::fixture::{GO, Log, S, cell};
 use crate::analysis::metrics::{Measured, Verdict};
@@ -69,6 +69,16 @@ fn plant(log: &mut Log, node: &str, events: Vec<(u64, NodeEvent)>) {
     log.lines.append(&mut tail);
 }
 
+/// A link that carried more than the file.
+fn plenty() -> Queue {
+    Queue { bytes: 1 << 30, ..Queue::default() }
+}
+
+/// The same in both directions.
+fn all_of_it() -> Counters {
+    Counters { up: plenty(), down: plenty(), ..Counters::default() }
+}
+
 /// Whether it is the controller's last line.
 fn is_end(line: &crate::events::record::Line) -> bool {
     matches!(line, crate::events::record::Line::Controller(it) if matches!(it.event, crate::events::record::Event::End { .. }))
@@ -105,7 +115,7 @@ fn a_link_that_was_off_its_rate_when_it_was_tried() {
 fn a_link_that_was_changed_behind_our_back() {
     let (cell, mut log) = good();
     let counters = |up, down| {
-        let queue = |rate| Queue { rate, ..Queue::default() };
+        let queue = |rate| Queue { rate, ..plenty() };
         NodeEvent::Counters(Counters { up: queue(up), down: queue(down), ..Counters::default() })
     };
     let events = vec![(GO + 38 * S, counters(4_000_000, 40_000_000)), (GO + 39 * S, counters(4_000_000, 80_000_000))];
@@ -116,7 +126,7 @@ fn a_link_that_was_changed_behind_our_back() {
 
 /// Rates of a link as its kernel says them.
 fn rates(up: u64, down: u64) -> NodeEvent {
-    let queue = |rate| Queue { rate, ..Queue::default() };
+    let queue = |rate| Queue { rate, ..plenty() };
     NodeEvent::Counters(Counters { up: queue(up), down: queue(down), ..Counters::default() })
 }
 
@@ -174,7 +184,7 @@ fn a_later_rate_that_is_not_to_be_had() {
 fn a_node_that_waited_for_a_processor() {
     let waits = |share: f64| {
         let (cell, mut log) = good();
-        let waited = |ms: u64| NodeEvent::Counters(Counters { waited: Some(ms * 1_000_000), ..Counters::default() });
+        let waited = |ms: u64| NodeEvent::Counters(Counters { waited: Some(ms * 1_000_000), ..all_of_it() });
         // It waits in five seconds of forty, and hardly in all others.
         let total = |second: u64| (second as f64 + 1000.0 * share * second.saturating_sub(20).min(5) as f64) as u64;
         let looks = (0..40).map(|second| (GO + second * S, waited(total(second)))).collect();
@@ -388,8 +398,8 @@ fn a_node_that_stood_still_or_was_kept_off_the_processors() {
     let longest = [stood("c", 6.0), stood("d", 5.0), stood("e", 4.0), Invalid::More { reasons: 2 }];
     assert_eq!(found, longest.into_iter().chain([Invalid::LinesLost { lines: 1 }]).collect::<Vec<_>>());
     let (cell, mut log) = good();
-    let throttled = |ns| NodeEvent::Counters(Counters { throttled: Some(ns), ..Counters::default() });
-    plant(&mut log, "server", vec![(GO, throttled(5 * S)), (GO + 20 * S, throttled(5 * S + S / 4))]);
+    let throttled = |ns| NodeEvent::Counters(Counters { throttled: Some(ns), ..all_of_it() });
+    plant(&mut log, "server", vec![(GO + S, throttled(5 * S)), (GO + 20 * S, throttled(5 * S + S / 4))]);
     assert_eq!(reason(&cell, &log), "the kernel kept `server` off the processors for 0.250 s");
 }
 
@@ -489,12 +499,13 @@ fn what_lay_in_the_queues_between_two_nodes_at_the_end_is_not_missing() {
         let short = Progress { down: [("server".to_owned(), size - bytes)].into(), ..Progress::default() };
         let stopped = || NodeEvent::Left { why: Leave::Stopped };
         let looked = |down, up| {
-            let queue = |backlog| Queue { backlog, ..Queue::default() };
-            NodeEvent::Counters(Counters { down: queue(down), up: queue(up), ..Counters::default() })
+            let queue = |backlog, bytes| Queue { backlog, bytes, ..Queue::default() };
+            let (down, up) = (queue(down, 40_000_000), queue(up, 0));
+            NodeEvent::Counters(Counters { down, up, ..Counters::default() })
         };
         // What lay there in the middle is long gone, and what lies on their other links is not between them.
-        let last = |down, up| [stopped(), looked(down, up)].map(|event| (GO + 42 * S, event));
-        let before = [(GO + 41 * S, looked(1 << 20, 1 << 20)), (GO + 42 * S, NodeEvent::Progress(short))];
+        let last = |down, up| [stopped(), looked(down, up)].map(|event| (GO + 62 * S, event));
+        let before = [(GO + 61 * S, looked(1 << 20, 1 << 20)), (GO + 62 * S, NodeEvent::Progress(short))];
         plant(&mut log, "peer-2", before.into_iter().chain(last(download, 1 << 20)).collect());
         plant(&mut log, "server", last(1 << 20, upload).into());
         judged(&cell, &log).trial.verdict

@@ -26,9 +26,11 @@ use crate::analysis::lives::{Observed, Place};
 use crate::analysis::metrics::Measured;
 use crate::analysis::summary::{self, Analysis};
 use crate::console::complain;
-use crate::events::log::{ReadError, Reader};
+use crate::events::log::{self, ReadError, Reader};
 use crate::plan::{self, Cell, Plan, Trial, trace};
 use crate::report;
+
+pub use super::error::ResultsError;
 
 /// Version of the manifest; readers refuse a newer one.
 pub const VERSION: u32 = 1;
@@ -83,105 +85,6 @@ pub struct Run {
     pub resumed: bool,
     /// Nobody else goes on with it while this is held.
     pub(crate) _lock: File,
-}
-
-/// What can go wrong with a run's directory.
-#[derive(Debug, thiserror::Error)]
-pub enum ResultsError {
-    /// It cannot be written.
-    #[error("cannot write `{path}`: {source} (hint: {})", cure(source))]
-    Write {
-        /// What.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It cannot be told whether another process has it.
-    #[error("cannot lock `{path}`: {source} (hint: choose another directory with --out, on another file system)")]
-    Lock {
-        /// What.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file of it cannot be read.
-    #[error(
-        "cannot read `{path}`: {source} (hint: is this the directory of a run, reports/<experiment>/<time>-<hash>?)"
-    )]
-    Read {
-        /// What.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file of it is damaged.
-    #[error("`{path}` is damaged: {source}")]
-    Damaged {
-        /// What.
-        path: PathBuf,
-        /// Why.
-        source: serde_json::Error,
-    },
-    /// Another process has it.
-    #[error("`{path}` is under way in another process (hint: wait for its end, or run without --resume)")]
-    Held {
-        /// The run's directory.
-        path: PathBuf,
-    },
-    /// A log is not that of the trial in whose place it lies.
-    #[error("`{path}` is the log of {found}, not of {wanted} (hint: put it back where it belongs)")]
-    Misplaced {
-        /// The directory that it lies in.
-        path: PathBuf,
-        /// Which trial it is of.
-        found: String,
-        /// Which it was to be of.
-        wanted: String,
-    },
-    /// A file is not the one that the run was made of.
-    #[error(
-        "`{path}` is not what the run was made of (hint: `harness run` runs it as a new experiment; to repeat the run, \
-         restore the file)"
-    )]
-    Edited {
-        /// What.
-        path: PathBuf,
-    },
-    /// What the run was compared with is gone.
-    #[error(
-        "`{path}` is gone: the run was compared with the baseline `{name}`, and without it nothing says whether it was slower \
-         (hint: restore the file)"
-    )]
-    Uncompared {
-        /// What.
-        path: PathBuf,
-        /// The baseline.
-        name: String,
-    },
-    /// A newer harness wrote it.
-    #[error("`{path}` has version {found}, this harness knows {known} (hint: use the newer harness)")]
-    Newer {
-        /// What.
-        path: PathBuf,
-        /// Its version.
-        found: u32,
-        /// Ours.
-        known: u32,
-    },
-    /// A log cannot be read.
-    #[error(transparent)]
-    Log(#[from] ReadError),
-}
-
-fn cure(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "choose another directory with --out",
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "make room, or choose another directory with --out"
-        }
-        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "a file stands where a directory is to be",
-        _ => "choose another directory with --out",
-    }
 }
 
 /// Makes the directory of a new run and writes what is known before it begins.
@@ -343,6 +246,27 @@ pub fn finish(run: &mut Run, status: &str) -> Result<(), ResultsError> {
     status.clone_into(&mut run.manifest.status);
     run.manifest.finished = Some(now);
     write(&run.dir.join("manifest.json"), &json(&run.manifest))
+}
+
+/// Whether all is still there that the run's results follow from, once the last of it is written.
+///
+/// # Errors
+/// [`ResultsError::Gone`] with the first that is not.
+pub fn is_whole<'m>(
+    dir: &Path,
+    plan: &Plan,
+    measured: impl IntoIterator<Item = &'m Measured>,
+) -> Result<(), ResultsError> {
+    let logs = measured.into_iter().filter_map(|measured| {
+        let cell = plan.cells.iter().find(|cell| cell.id == measured.trial.cell)?;
+        let trial = trial_dir(dir, cell, measured.trial.repeat, measured.trial.attempt);
+        Some(if trial.join(log::FILE).exists() || trial.join(log::FILE_GZ).exists() { None } else { Some(trial) })
+    });
+    let inputs = ["spec.yaml", "plan.json"].map(|name| Some(dir.join(name)).filter(|path| !path.exists()));
+    match inputs.into_iter().chain(logs).flatten().next() {
+        Some(path) => Err(ResultsError::Gone { path }),
+        None => Ok(()),
+    }
 }
 
 /// The directory of one attempt at a trial, from 1; repeat 0 is the warm-up.
@@ -642,6 +566,22 @@ mod tests {
         fs::rename(place(1, 3), place(1, 1)).unwrap();
         let other = Manifest { run: "another".to_owned(), ..manifest };
         assert!(matches!(analyse(&dir, &plan, &other), Err(ResultsError::Misplaced { .. })));
+    }
+
+    #[test]
+    fn what_is_gone_of_a_run_is_noticed_at_its_end() {
+        let (_out, dir, plan, manifest) = run_of_two();
+        let (cell, run) = (&plan.cells[0], &manifest.run);
+        let of = |trial: &Trial| measure(&dir, run, cell, trial, trial.repeat, 1).unwrap();
+        let all: Vec<Measured> = cell.trials.iter().filter_map(of).collect();
+        assert_eq!(all.len(), 2);
+        assert!(is_whole(&dir, &plan, &all).is_ok());
+        fs::remove_dir_all(trial_dir(&dir, &plan.cells[0], 1, 1)).unwrap();
+        let why = is_whole(&dir, &plan, &all).unwrap_err().to_string();
+        assert!(why.contains("p2p-n2/1` is gone"), "{why}");
+        fs::remove_file(dir.join("plan.json")).unwrap();
+        let why = is_whole(&dir, &plan, &[]).unwrap_err().to_string();
+        assert!(why.contains("plan.json` is gone"), "{why}");
     }
 
     #[test]

@@ -68,7 +68,8 @@ impl Sweep<'_> {
             Err(error) => (self.own_analysis(), Err(error)),
         };
         let kept = run_dir::finish(self.run, status)
-            .and_then(|()| run_dir::derive(&self.run.dir, &self.run.manifest, &analysis));
+            .and_then(|()| run_dir::derive(&self.run.dir, &self.run.manifest, &analysis))
+            .and_then(|()| run_dir::is_whole(&self.run.dir, self.plan, &self.measured));
         let remembered = if ended.is_ok() && signal.is_none() { self.remember(&analysis) } else { Ok(()) };
         say(format_args!("\n{}", terminal::summary(&analysis, columns()).trim_end()));
         if kept.is_ok() {

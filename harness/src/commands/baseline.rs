@@ -31,7 +31,16 @@ fn carry_out(command: &Baseline) -> Result<(), StoreError> {
     match command {
         Baseline::Save { name, dir, out, machine, commit } => {
             let (plan, manifest) = run_dir::open(dir)?;
+            if run_dir::lock(dir)?.is_none() {
+                return Err(run_dir::ResultsError::Held { path: dir.clone() }.into());
+            }
             let analysis = run_dir::analyse(dir, &plan, &manifest)?;
+            if manifest.status != "finished" {
+                complain(format_args!(
+                    "warning: this run did not come to its end: what it measured is little to compare with (hint: \
+                     `--resume` goes on with it)"
+                ));
+            }
             let night = baselines::night(&plan, &manifest, &analysis, machine.as_deref(), commit.as_deref());
             let path = Store::new(out, &plan.name).save(name, &night)?;
             say(format_args!("saved `{}`: {}", path.display(), told(&night)));
@@ -75,7 +84,8 @@ fn carry_out(command: &Baseline) -> Result<(), StoreError> {
 fn told(night: &Night) -> String {
     let trials: usize = night.cells.values().map(|metrics| metrics.values().map(Vec::len).max().unwrap_or(0)).sum();
     let cells = if night.cells.len() == 1 { "1 cell".to_owned() } else { format!("{} cells", night.cells.len()) };
-    format!("{cells}, {trials} valid trials, {}", night.identity.machine)
+    let trials = if trials == 1 { "1 valid trial".to_owned() } else { format!("{trials} valid trials") };
+    format!("{cells}, {trials}, {}", night.identity.machine)
 }
 
 /// Every baseline of an experiment, or of all.

@@ -69,9 +69,12 @@ pub(crate) fn with_event_loop(command: impl Future<Output = Exit>) -> Exit {
     match runtime {
         Ok(runtime) => runtime.block_on(command),
         Err(error) => {
-            complain(format_args!(
-                "error: no threads: {error} (hint: `ulimit -u` limits a user's processes and threads)"
-            ));
+            let limit = match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+                Some(rustix::io::Errno::MFILE) => "`ulimit -n` limits open files",
+                Some(rustix::io::Errno::NOMEM) => "`ulimit -v` limits memory",
+                _ => "`ulimit -u` limits a user's processes and threads, `ulimit -v` their memory",
+            };
+            complain(format_args!("error: no threads: {error} (hint: {limit})"));
             Exit::Machine
         }
     }

@@ -57,7 +57,7 @@ pub(in crate::report) fn number(value: Option<f64>, digits: usize) -> String {
 }
 
 pub(super) fn milliseconds(seconds: Option<f64>) -> String {
-    number(seconds.map(|seconds| seconds * 1e3), 1)
+    seconds.map_or("–".to_owned(), |seconds| format!("{:.1}", seconds * 1e3))
 }
 
 pub(super) fn percent(share: Option<f64>) -> String {

@@ -59,7 +59,7 @@ pub(super) const HOW_TO_READ: &str = "
   Peers that never help (free riders, corrupting peers) have u_i = 0. Peers that the schedule removes for good are
   not in N; they may help, at most by (1 − 1/N)·u_i. Where peers come and go, or links change, each rate counts while
   its node was there, from the log: D is at least the first moment by which the capacities, added up over time, could
-  have carried the bits of each term (`analysis/presence.rs` has the proof). Without churn that is the formula itself.
+  have carried the bits of each term (`ARCHITECTURE.md` names the proof). Without churn that is the formula itself.
 - **Ratio** = D / bound at link rate; **payload ratio** = D / bound at payload rate; **efficiency** = bound at link
   rate / D. A ratio below 1 is a mistake until shown otherwise.
 - **Measured** is the median over the repeats, with [least – largest]; from 6 repeats on also the interval that holds

@@ -54,6 +54,13 @@ fn calls(script: &str, inputs: &[(&str, &str)]) -> Vec<Vec<String>> {
 }
 
 #[test]
+fn each_attempt_of_a_night_keeps_its_history_under_a_key_of_its_own() {
+    let text = std::fs::read_to_string(root().join(".github/workflows/nightly.yml")).expect("it is there");
+    let keys: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("key: ")).collect();
+    assert_eq!(keys, ["history-${{ github.run_id }}-${{ github.run_attempt }}"; 2]);
+}
+
+#[test]
 fn every_command_of_the_workflows_is_one_that_the_program_takes() {
     let files = [".github/workflows/ci.yml", ".github/workflows/nightly.yml", "action.yml"];
     let inputs = [

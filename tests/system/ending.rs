@@ -89,6 +89,22 @@ async fn ctrl_c_in_the_first_of_two_files_leaves_nothing_of_the_second() {
 }
 
 #[tokio::test]
+async fn a_run_of_which_a_log_was_removed_meanwhile_does_not_pass() {
+    let _engine = Engine::shared().await;
+    let more = "runtime: netns\nrepeats: 2\n".to_owned();
+    let bench = Bench::new(&Experiment { name: "removed-log", size: "256 KiB", more, ..Experiment::default() });
+    let mut running = bench.start();
+    let run = running.begins().await;
+    running.says("distributed in").await;
+    let trials = bench.path().join(format!("reports/removed-log/{run}/trials"));
+    let cell = std::fs::read_dir(trials).expect("one ran").next().expect("there is one").expect("it can be listed");
+    std::fs::remove_dir_all(cell.path().join("1")).expect("it can be removed");
+    let done = running.end().await;
+    done.ended_with(4);
+    done.said("/1` was removed while the run was under way, so its report cannot be rebuilt");
+}
+
+#[tokio::test]
 async fn a_run_under_way_is_not_gone_on_with_by_another_process_and_can_be_reported() {
     let _engine = Engine::shared().await;
     let more = "runtime: netns\n".to_owned();

@@ -114,8 +114,8 @@ async fn a_download_that_is_led_around_its_shaping_makes_a_trial_invalid() {
         let taken_away = taken_away.await.expect("`nsenter` is in util-linux");
         assert!(taken_away.status.success(), "`tc`, in iproute2: {}", String::from_utf8_lossy(&taken_away.stderr));
         let done = running.end().await;
-        is_invalid(&done, "`peer-1`'s download carried ");
-        assert!(done.table("trials.csv")[0]["invalid"].contains("the others passed beside its link"));
+        is_invalid(&done, "`peer-1` received ");
+        assert!(done.table("trials.csv")[0]["invalid"].contains("the rest bypassed it"));
     }
 }
 

@@ -17,7 +17,7 @@ pub struct CheckRow {
     pub metric: String,
     /// What was to hold, as the file has it.
     pub condition: String,
-    /// The number that was looked at, in the unit of `unit`; empty where there is none, or it is infinite.
+    /// The number that was looked at, in the unit that `unit` names; empty where there is none, or it is infinite.
     pub value: Option<f64>,
     /// The number that it was held to, in the same unit.
     pub limit: Option<f64>,

@@ -85,8 +85,8 @@ fn killed(log: &NodeLog) -> u64 {
     log.lives.iter().filter(|life| life.left.is_none()).count() as u64
 }
 
-/// Every byte of the file passes the link with headers on top. What a node booked beyond what its link counted went another
-/// way: its shaping was taken away, or packets were led around it. The kernel's rate tells nothing of that.
+/// Whether a node sent or received more of the file than its link carried, headers included: its shaping was removed, or
+/// packets bypassed it. The rate that the kernel reports does not show that.
 pub(super) fn bypassed(node: &str, link: Link, life: &Life, found: &mut Vec<Invalid>) {
     let (Some(progress), Some(last), 2..) = (&life.progress, life.counters, life.carried.len()) else { return };
     // What was carried before the start, where that was looked at.
@@ -115,7 +115,7 @@ mod tests {
     use crate::analysis::fixture::{GO, S};
 
     #[test]
-    fn a_node_whose_file_passed_beside_its_link() {
+    fn a_node_that_got_more_of_the_file_than_its_link_carried() {
         let link = Link { up: 8_000_000, down: 8_000_000 };
         // So many bytes of the file, and so many on the link, of which a tenth came before the start.
         let found = |file: [u64; 2], carried: [u64; 2], looked_at: u64| {
@@ -144,8 +144,7 @@ mod tests {
             (found.first().map(ToString::to_string), [all, found.len() - all])
         };
         assert_eq!(found([0, 9_000_000], [0, 10_000_000], GO), (None, [0, 0]));
-        let said =
-            "`peer-1`'s download carried 9000000 bytes of 9000001 of the file: the others passed beside its link";
+        let said = "`peer-1` received 9000001 bytes of the file, and its download link carried only 9000000: the rest bypassed it";
         // Who was killed may have told of its last second in one of the two books alone.
         assert_eq!(found([0, 9_000_001], [0, 10_000_000], GO), (Some(said.to_owned()), [1, 0]));
         assert_eq!(found([0, 10_000_001], [0, 10_000_000], GO).1, [1, 1]);

@@ -247,10 +247,17 @@ impl fmt::Display for Invalid {
                 let (planned, kernel) = (words(planned), words(kernel));
                 write!(f, "`{node}`'s {direction} was {kernel} in the kernel, the plan says {planned}")
             }
-            Self::Bypassed { node, direction, file, link } => write!(
-                f,
-                "`{node}`'s {direction} carried {link} bytes of {file} of the file: the others passed beside its link"
-            ),
+            Self::Bypassed { node, direction, file, link } => {
+                let did = match direction {
+                    Direction::Up => "sent",
+                    Direction::Down => "received",
+                };
+                write!(
+                    f,
+                    "`{node}` {did} {file} bytes of the file, and its {direction} link carried only {link}: the rest \
+                     bypassed it"
+                )
+            }
             Self::CarriedMore { node, direction, planned, carried } => write!(
                 f,
                 "`{node}`'s {direction} carried {:.3} mbit/s on average, more than its {:.3}",

@@ -9,7 +9,9 @@
 //! | [`conclude`] | a trial's rows from its plan and its log |
 //! | [`distribution`] | when the peers of a cell completed, as a distribution function |
 //! | [`flows`] | who sent how much to whom, and how full links were over time |
-//! | [`validity`] | whether a trial is to be believed; with `invalid` (the reasons), `identity` (who took part), `processes` (who ran all the time), `load` (what room there was) and `conservation` (whether all that was sent came) |
+//! | [`estimate`] | what the formulas allow each cell, before anything runs |
+//! | `invalid` | the reasons for which a trial is not to be believed |
+//! | [`validity`] | whether it is; with `identity` (who took part), `processes` (who ran all the time), `load` (what room there was) and `conservation` (whether all that was sent came) |
 //! | [`findings`] | warnings as values, with the number that caused them |
 //! | [`compare`] | arms against each other: ratios, their intervals, verdicts |
 //! | [`completed`] | how many of the peers that were to complete did, and what that means for a comparison |

@@ -68,7 +68,8 @@ pub struct SummaryRow {
     pub distribution_time_low_s: Option<f64>,
     /// The same, upper end.
     pub distribution_time_high_s: Option<f64>,
-    /// Median of `download_mean_s` in `trials.csv`, of all trials that are not INVALID: a peer's mean time from its own arrival.
+    /// Median of `download_mean_s` in `trials.csv`, of all trials that are not INVALID: a peer's mean time from its own
+    /// arrival.
     pub download_mean_s: Option<f64>,
     /// Median of `bound_s` in `trials.csv` over all trials: they differ only where the schedule removes peers for good.
     pub bound_s: Option<f64>,

@@ -43,7 +43,7 @@ pub enum ResultsError {
         source: serde_json::Error,
     },
     /// Another process has it.
-    #[error("`{path}` is under way in another process (hint: wait for its end, or run without --resume)")]
+    #[error("`{path}` is under way in another process (hint: wait until it ends; without --resume a new run begins)")]
     Held {
         /// The run's directory.
         path: PathBuf,
@@ -78,10 +78,10 @@ pub enum ResultsError {
         /// The baseline.
         name: String,
     },
-    /// What the run was to be derived from again is gone.
+    /// A file that its report is rebuilt from is gone.
     #[error(
-        "`{path}` is gone since it was written: what the run comes to cannot be derived again (hint: nothing else is to touch \
-         the directory of a run)"
+        "`{path}` was removed while the run was under way, so its report cannot be rebuilt (hint: nothing else may change the \
+         directory of a run)"
     )]
     Gone {
         /// What.

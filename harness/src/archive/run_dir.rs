@@ -116,7 +116,7 @@ pub fn create(out: &Path, spec_text: &str, plan: &Plan, facts: Facts) -> Result<
         harness: env!("CARGO_PKG_VERSION").to_owned(),
         // What is no UTF-8 is shown as far as it can be.
         argv: std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
-        started: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        started: moment(now),
         finished: None,
         status: "running".to_owned(),
         baseline: None,
@@ -232,9 +232,14 @@ fn free_name(parent: &Path, wanted: &str) -> Result<(PathBuf, String), ResultsEr
 pub fn begin(run: &mut Run) -> Result<(), ResultsError> {
     if run.resumed {
         remove_partial(&run.dir);
-        run.manifest.resumed.push(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        run.manifest.resumed.push(moment(jiff::Timestamp::now()));
     }
     write(&run.dir.join("manifest.json"), &json(&run.manifest))
+}
+
+/// A moment as manifests have it: RFC 3339, to the second.
+pub(crate) fn moment(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Writes down how the run ended.
@@ -242,7 +247,7 @@ pub fn begin(run: &mut Run) -> Result<(), ResultsError> {
 /// # Errors
 /// If it cannot be written.
 pub fn finish(run: &mut Run, status: &str) -> Result<(), ResultsError> {
-    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let now = moment(jiff::Timestamp::now());
     status.clone_into(&mut run.manifest.status);
     run.manifest.finished = Some(now);
     write(&run.dir.join("manifest.json"), &json(&run.manifest))
@@ -578,10 +583,10 @@ mod tests {
         assert!(is_whole(&dir, &plan, &all).is_ok());
         fs::remove_dir_all(trial_dir(&dir, &plan.cells[0], 1, 1)).unwrap();
         let why = is_whole(&dir, &plan, &all).unwrap_err().to_string();
-        assert!(why.contains("p2p-n2/1` is gone"), "{why}");
+        assert!(why.contains("p2p-n2/1` was removed"), "{why}");
         fs::remove_file(dir.join("plan.json")).unwrap();
         let why = is_whole(&dir, &plan, &[]).unwrap_err().to_string();
-        assert!(why.contains("plan.json` is gone"), "{why}");
+        assert!(why.contains("plan.json` was removed"), "{why}");
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(crate) fn find(out: &Path, experiment: &Experiment) -> Result<Option<Run>, R
         let (plan, manifest) = run_dir::open(&dir).ok()?;
         (plan == experiment.plan).then_some((dir, manifest))
     });
-    let now = jiff::Timestamp::now().to_string();
+    let now = run_dir::moment(jiff::Timestamp::now());
     let Some((dir, manifest)) = runs.max_by_key(|(dir, manifest)| recency(dir, manifest, &now)) else {
         return Ok(None);
     };
@@ -135,8 +135,10 @@ mod tests {
             run("z", "2026-11-19T00:00:00Z"),
             run("b", "2027-01-01T00:00:00Z"),
         ];
-        let now = "2026-11-28T06:48:52.5Z";
+        let now = &run_dir::moment("2026-11-28T06:48:52.5Z".parse().unwrap());
         let latest = runs.iter().max_by_key(|(dir, manifest)| recency(dir, manifest, now)).unwrap();
         assert_eq!(latest.0, Path::new("a-10"), "`b` began while the clock was wrong");
+        let (dir, manifest) = run("now", now);
+        assert!(recency(&dir, &manifest, now).0, "a run that begins in this very second is none of the future");
     }
 }

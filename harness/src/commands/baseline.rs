@@ -31,15 +31,13 @@ fn carry_out(command: &Baseline) -> Result<(), StoreError> {
     match command {
         Baseline::Save { name, dir, out, machine, commit } => {
             let (plan, manifest) = run_dir::open(dir)?;
-            if run_dir::lock(dir)?.is_none() {
+            // Where no lock is to be had (an archive that cannot be written) no run is under way either.
+            if matches!(run_dir::lock(dir), Ok(None)) {
                 return Err(run_dir::ResultsError::Held { path: dir.clone() }.into());
             }
             let analysis = run_dir::analyse(dir, &plan, &manifest)?;
             if manifest.status != "finished" {
-                complain(format_args!(
-                    "warning: this run did not come to its end: what it measured is little to compare with (hint: \
-                     `--resume` goes on with it)"
-                ));
+                complain("warning: the run is not complete, so the baseline has fewer trials than the file plans");
             }
             let night = baselines::night(&plan, &manifest, &analysis, machine.as_deref(), commit.as_deref());
             let path = Store::new(out, &plan.name).save(name, &night)?;
@@ -144,4 +142,27 @@ fn show(store: &Store, name: &str) -> Result<(), StoreError> {
 
 fn or_unknown(text: &str) -> &str {
     if text.is_empty() { "not known" } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::fixture;
+    use crate::archive::run_dir::{Facts, create};
+
+    #[test]
+    fn a_run_that_is_under_way_is_no_baseline() {
+        let out = tempfile::tempdir().unwrap();
+        let plan = fixture::plan(vec![fixture::cell(crate::plan::Architecture::P2p, 2, 1)]);
+        let run = create(out.path(), "name: x\n", &plan, Facts::new()).unwrap();
+        let dir = run.dir.clone();
+        let save = |name: &str| {
+            let (name, dir, out) = (name.to_owned(), dir.clone(), out.path().to_owned());
+            carry_out(&Baseline::Save { name, dir, out, machine: None, commit: None })
+        };
+        let is_held = || matches!(save("a"), Err(StoreError::Results(run_dir::ResultsError::Held { .. })));
+        assert!(is_held());
+        drop(run);
+        assert!(!is_held(), "the process that ran it is gone");
+    }
 }

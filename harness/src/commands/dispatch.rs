@@ -69,13 +69,31 @@ pub(crate) fn with_event_loop(command: impl Future<Output = Exit>) -> Exit {
     match runtime {
         Ok(runtime) => runtime.block_on(command),
         Err(error) => {
-            let limit = match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
-                Some(rustix::io::Errno::MFILE) => "`ulimit -n` limits open files",
-                Some(rustix::io::Errno::NOMEM) => "`ulimit -v` limits memory",
-                _ => "`ulimit -u` limits a user's processes and threads, `ulimit -v` their memory",
-            };
-            complain(format_args!("error: no threads: {error} (hint: {limit})"));
+            complain(format_args!("error: no threads: {error} (hint: {})", limit(&error)));
             Exit::Machine
         }
+    }
+}
+
+/// The limit that keeps a process from its event loop.
+fn limit(error: &io::Error) -> &'static str {
+    match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+        Some(rustix::io::Errno::MFILE) => "`ulimit -n` limits open files",
+        Some(rustix::io::Errno::NOMEM) => "`ulimit -v` limits memory",
+        _ => "`ulimit -u` limits a user's processes and threads, `ulimit -v` their memory",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_is_named_that_keeps_a_process_from_its_threads() {
+        let of = |errno: rustix::io::Errno| limit(&io::Error::from_raw_os_error(errno.raw_os_error()));
+        assert!(
+            of(rustix::io::Errno::MFILE).contains("ulimit -n") && of(rustix::io::Errno::NOMEM).contains("ulimit -v")
+        );
+        assert!(of(rustix::io::Errno::AGAIN).contains("ulimit -u"));
     }
 }

@@ -11,8 +11,9 @@ use crate::spec::{Order, Settings, Spec};
 /// Longest cell id, bytes: a directory's name is at most 255, and a line of a report far shorter.
 const ID_MAX: usize = 100;
 
-/// Every combination of levels as a cell with its trials.
-pub(super) fn expand(spec: &Spec) -> Plan {
+/// What a spec comes to: every combination of levels as a cell with its trials. Pure: the same spec gives an equal plan.
+#[must_use]
+pub fn plan(spec: &Spec) -> Plan {
     let factors: Vec<String> = spec.factors.iter().map(|factor| factor.key.clone()).collect();
     let names = short_names(&factors);
     let mut taken = BTreeSet::new();
@@ -131,12 +132,6 @@ fn slug(text: &str) -> String {
         .chars()
         .filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-'))
         .collect()
-}
-
-/// What a spec comes to. Pure: the same spec gives an equal plan.
-#[must_use]
-pub fn plan(spec: &Spec) -> Plan {
-    expand(spec)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What people read: tables, figures and words, from an [`Analysis`](crate::analysis::summary::Analysis). Recomputes nothing, reads no clock and no
-//! file; equal results give equal bytes.
+//! What people read: tables, figures and words, from an [`Analysis`](crate::analysis::summary::Analysis). It recomputes
+//! nothing and reads no clock and no file; equal results give equal bytes.
 //!
 //! | module | what it makes |
 //! | --- | --- |

@@ -12,7 +12,7 @@ use super::settings::time;
 use crate::analysis::estimate::CellEstimate;
 use crate::plan::schedule::{Struck, struck};
 use crate::plan::{Action, Architecture, Cell, How, Node, Plan, RESTART, RuntimeName, Trial};
-use crate::quantity::{decimal, show_rate, show_size, show_time};
+use crate::quantity::{decimal, seconds, show_rate, show_size, show_time};
 
 /// Columns that the text keeps to, except where a single name is longer.
 const COLUMNS: usize = 100;
@@ -129,7 +129,7 @@ fn calibration_seconds(cell: &Cell, trial: &Trial) -> f64 {
     let of = |rate| tried_for(wanted, rate).saturating_add(carries_in(AHEAD, rate));
     let links = trial.nodes.iter().filter_map(|node| node.link);
     let longest = links.map(|link| of(link.up).saturating_add(of(link.down))).max().unwrap_or(0);
-    Duration::from_nanos(longest).as_secs_f64()
+    seconds(longest)
 }
 
 fn table(plan: &Plan, estimates: &[CellEstimate]) -> Vec<String> {
@@ -218,7 +218,7 @@ fn details(cell: &Cell) -> Vec<String> {
         rows.push("  nobody leaves before the timeout".to_owned());
     }
     for event in trial.schedule.iter().take(EVENTS) {
-        let at = std::time::Duration::from_nanos(event.at).as_secs_f64();
+        let at = seconds(event.at);
         let is_trackers = trial.nodes.iter().any(|node| node.name == event.node && node.role == Role::Tracker);
         let what = match event.action {
             Action::Leave if is_trackers => "falls silent".to_owned(),
@@ -347,7 +347,6 @@ fn warnings(plan: &Plan, estimates: &[CellEstimate]) -> Vec<String> {
         }
         let hasty = |trial: &Trial| {
             let patience = trial.nodes.iter().filter(|node| node.to_complete).filter_map(|node| node.patience);
-            let seconds = |ns| std::time::Duration::from_nanos(ns).as_secs_f64();
             patience.filter(|ns| seconds(*ns) < estimate.payload_bound_seconds).count()
         };
         if let Some(trial) = cell.trials.first().filter(|trial| hasty(trial) > 0) {

@@ -47,7 +47,7 @@ impl From<bollard::errors::Error> for Fault {
             E::DockerResponseServerError { status_code, message } => {
                 let message = match message.trim_end() {
                     // A proxy, or another server than an engine.
-                    "" => format!("HTTP status {status_code} without a word"),
+                    "" => format!("HTTP status {status_code} with no message"),
                     message => message.to_owned(),
                 };
                 Self { status: Some(status_code), message, io: None }
@@ -84,7 +84,7 @@ impl From<bollard::errors::Error> for Fault {
 /// A verb failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ClientError {
-    #[error("no answer of a Docker engine at `{address}`: {fault}")]
+    #[error("no Docker engine answers at `{address}`: {fault}")]
     Connect { address: String, fault: Fault },
     #[error("cannot ask the engine for its {what}: {fault}")]
     Describe { what: &'static str, fault: Fault },
@@ -599,12 +599,12 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_a_word_is_told_by_its_status() {
+    fn an_answer_with_no_message_is_told_by_its_status() {
         let answer = |message: &str| {
             let (status_code, message) = (502, message.to_owned());
             Fault::from(bollard::errors::Error::DockerResponseServerError { status_code, message }).to_string()
         };
-        assert_eq!([answer("\n"), answer("no\n")], ["HTTP status 502 without a word", "no"]);
+        assert_eq!([answer("\n"), answer("no\n")], ["HTTP status 502 with no message", "no"]);
     }
 
     #[test]

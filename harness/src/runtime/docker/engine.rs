@@ -337,7 +337,7 @@ mod tests {
             "no engine at `unix:///var/run/docker.sock`: connection refused (hint: start it, or set DOCKER_HOST)"
         );
         assert!(unreachable(ErrorKind::PermissionDenied).contains("usermod -aG docker"));
-        assert!(unreachable(ErrorKind::TimedOut).starts_with("no answer of a Docker engine at `unix:"));
+        assert!(unreachable(ErrorKind::TimedOut).starts_with("no Docker engine answers at `unix:"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! TODO read/distribution.rs
+//! What is drawn, as the file has it: a distribution of times or of rates, or one value.
 
 use super::document::Value;
 use super::reader::{Fault, Section, View};

@@ -1,5 +1,4 @@
-//! What results are held to: arms that are compared with each other, thresholds, assertions. The words of the file and
-//! their units; what the numbers are is the analysis's to say.
+//! What results are held to, as the file has it: conditions are read to thresholds, words to assertions.
 
 use super::arms::Arm;
 use super::document::{Document, Entry, Node, Value};

@@ -223,6 +223,22 @@ fn a_mod_file_holds_modules_re_exports_and_their_map_alone() {
     assert_eq!(furniture(room), ["use a::B;", "const D: u32 = 1;", "impl B {", "pub(super) fn e() {}"]);
 }
 
+/// Rooms of one house, each of which may name those before it and none after it.
+const ROOMS: [(&str, &[&str]); 2] =
+    [("harness/src", &["spec/model/", "spec/read/"]), ("peer-image/src", &["wire/", "swarm/", "agent/"])];
+
+#[test]
+fn a_room_names_none_above_it() {
+    for (sources, rooms) in ROOMS {
+        let at = |file: &str| rooms.iter().position(|room| file.starts_with(room));
+        for (from, tos) in house::House::read(&root().join(sources)).imports() {
+            for (to, names) in tos {
+                assert!(at(&from).zip(at(&to)).is_none_or(|(from, to)| to <= from), "{from} names {names:?} of {to}");
+            }
+        }
+    }
+}
+
 #[test]
 fn circles_are_found_through_re_exports_aliases_and_macros() {
     let sources = tempfile::tempdir().expect("a directory");
